@@ -1,0 +1,1 @@
+"""Simulation of a strategy on daily bars, in arrays."""

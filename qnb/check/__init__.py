@@ -1,0 +1,1 @@
+"""Semantic checks of a task before any data is loaded."""

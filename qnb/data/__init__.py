@@ -1,0 +1,1 @@
+"""Market data: stores, universes, handlers, processors and datasets."""

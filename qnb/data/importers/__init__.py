@@ -1,0 +1,1 @@
+"""From files of other formats to the market data store."""

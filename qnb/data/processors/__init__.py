@@ -1,0 +1,1 @@
+"""Processors of handlers, one a file."""

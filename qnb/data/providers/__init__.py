@@ -1,0 +1,1 @@
+"""Market data stores, one format a file."""

@@ -1,0 +1,222 @@
+"""The facts a run tells about itself: frozen event types and their JSON form.
+
+Events are small; bulk goes to the recorder and the event carries its name. The worker emits them, the journal
+numbers and keeps them, every view is a fold over them (`qnb.state`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+__all__ = [
+    "STAGES",
+    "ArtifactSaved",
+    "Emit",
+    "Event",
+    "LogLine",
+    "MetricLogged",
+    "Progress",
+    "ResourceSampled",
+    "RunFailed",
+    "RunFinished",
+    "RunQueued",
+    "RunStarted",
+    "RunStopped",
+    "StageChanged",
+    "from_json",
+    "to_json",
+]
+
+STAGES = ("data", "fit", "predict", "signal", "portfolio", "report")
+"""Stages of a run in their order. A stage that a task lacks is left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events.
+
+    Attributes
+    ----------
+    time : float
+        Seconds since the epoch, UTC, when it happened.
+    """
+
+    time: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQueued(Event):
+    """The run exists and waits; ``stages`` is what it will go through."""
+
+    run_id: str
+    name: str
+    experiment: str = ""
+    stages: tuple[str, ...] = STAGES
+    task_hash: str = ""
+    retry_of: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """A worker took the run."""
+
+    pid: int
+    host: str = ""
+    worker: str = ""
+    threads: int = 0
+    memory_limit: int = 0
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageChanged(Event):
+    """A stage began (``status='started'``) or ended (``'finished'``, with its ``seconds``)."""
+
+    stage: str
+    status: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress(Event):
+    """How far a stage is.
+
+    Attributes
+    ----------
+    step, total : int
+        Done and maximum, in ``unit`` (``iteration``, ``epoch``, ``instrument``, ``day``); total 0 if unknown.
+    best_step : int
+        Step of the best validation value so far; 0 if there is none.
+    stop_at : int
+        Step at which it will stop unless the validation improves (best + patience); 0 without early stopping.
+    """
+
+    stage: str
+    step: int
+    total: int = 0
+    unit: str = "step"
+    best_step: int = 0
+    stop_at: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricLogged(Event):
+    """A metric has a value; ``step`` orders a curve (iteration, epoch), None for a final figure."""
+
+    name: str
+    value: float
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine(Event):
+    """One line for the log; level is ``debug``, ``info``, ``warning`` or ``error``."""
+
+    text: str
+    level: str = "info"
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactSaved(Event):
+    """The recorder holds a new artifact under ``name`` (path within the run); kind: table, figure, model, text, html."""
+
+    name: str
+    kind: str = ""
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceSampled(Event):
+    """What the worker uses: CPU in per cent of one core, resident memory and GPU memory in bytes."""
+
+    cpu: float
+    memory: int
+    gpu: float | None = None
+    gpu_memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Event):
+    """The run ended well."""
+
+    seconds: float = 0.0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed(Event):
+    """The run ended badly: a user's exception, a crash (``exit_code``), memory, a timeout."""
+
+    error: str
+    message: str
+    line: int | None = None
+    traceback: str = ""
+    exit_code: int | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStopped(Event):
+    """The run ended on request or was interrupted; ``resumable`` says whether a checkpoint is kept."""
+
+    reason: str = ""
+    resumable: bool = False
+    seconds: float = 0.0
+
+
+Emit: TypeAlias = Callable[[Event], None]
+"""Where a worker's code hands an event; must not raise and must not block for long."""
+
+_TYPES: dict[str, type[Event]] = {
+    cls.__name__: cls
+    for cls in (
+        RunQueued, RunStarted, StageChanged, Progress, MetricLogged, LogLine, ArtifactSaved, ResourceSampled,
+        RunFinished, RunFailed, RunStopped,
+    )
+}  # fmt: skip
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """Return `event` as a dict of JSON values with its type under ``"event"``; a non-finite float becomes a string."""
+    data: dict[str, Any] = {"event": type(event).__name__}
+    for f in dataclasses.fields(event):
+        data[f.name] = _plain(getattr(event, f.name))
+    return data
+
+
+def from_json(data: Mapping[str, Any]) -> Event | None:
+    """Return the event of `data`, or None for a type this version does not know; unknown keys are ignored."""
+    cls = _TYPES.get(str(data.get("event")))
+    if cls is None:
+        return None
+    values: dict[str, Any] = {}
+    for f in dataclasses.fields(cls):
+        if f.name in data:
+            value = data[f.name]
+            if f.name in ("value", "cpu") and isinstance(value, str):
+                value = float(value)
+            elif f.name == "stages":
+                value = tuple(value)
+            elif f.name == "metrics":
+                value = {k: float(v) for k, v in value.items()}
+            values[f.name] = value
+    return cls(**values)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(float(value))
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if hasattr(value, "item"):  # a numpy scalar
+        return _plain(value.item())
+    return value

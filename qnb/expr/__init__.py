@@ -1,0 +1,1 @@
+"""Factor expressions: language, plan and columnar evaluation."""

@@ -1,0 +1,1 @@
+"""Operators of the expression language, one family a file."""

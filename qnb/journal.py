@@ -1,0 +1,138 @@
+"""The journal of a run: an append-only, numbered file of events that is the truth about the run.
+
+A run's directory holds ``journal.ndjson`` (this file), ``task.yaml``, ``log.txt`` and ``result.json``. One process
+writes at a time: the manager queues, then the worker runs, then, if the worker died, the manager writes the end.
+A line is written with one ``write`` call, so a reader sees whole lines and at most one torn last line, which it
+leaves for the next look.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .events import Event, from_json, to_json
+
+__all__ = ["JOURNAL_NAME", "Entry", "JournalReader", "JournalWriter", "read_journal"]
+
+JOURNAL_NAME = "journal.ndjson"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a journal: its number (1-based, without gaps) and the event."""
+
+    seq: int
+    event: Event
+
+
+class JournalWriter:
+    """Appends events to a run's journal; safe for several threads of one process.
+
+    Parameters
+    ----------
+    directory : Path
+        The run's directory; made when missing.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = Path(directory) / JOURNAL_NAME
+        self._lock = threading.Lock()
+        self._fd = -1
+        self._seq = 0
+
+    def open(self) -> Self:
+        """Open for appending, going on after the last whole line; a torn last line is cut off."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        size = os.fstat(self._fd).st_size
+        data = self.path.read_bytes() if size else b""
+        whole = data.rfind(b"\n") + 1
+        if whole < size:
+            os.ftruncate(self._fd, whole)
+        self._seq = data.count(b"\n", 0, whole)
+        return self
+
+    def append(self, event: Event) -> int:
+        """Write `event` and return its number.
+
+        Raises
+        ------
+        OSError
+            When the disk is full; nothing of the line is left behind.
+        """
+        with self._lock:
+            if self._fd < 0:
+                self.open()
+            seq = self._seq + 1
+            line = json.dumps({"seq": seq, **to_json(event)}, ensure_ascii=False, separators=(",", ":"))
+            data = line.encode("utf-8", "surrogateescape" if line.isascii() else "replace") + b"\n"
+            start = os.fstat(self._fd).st_size
+            try:
+                written = os.write(self._fd, data)
+            except OSError:
+                os.ftruncate(self._fd, start)
+                raise
+            if written < len(data):
+                os.ftruncate(self._fd, start)
+                raise OSError(28, "No space left on device", str(self.path))
+            self._seq = seq
+            return seq
+
+    def close(self) -> None:
+        """Flush to the disk and close; may be called twice."""
+        with self._lock:
+            if self._fd >= 0:
+                os.fsync(self._fd)
+                os.close(self._fd)
+                self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class JournalReader:
+    """Reads a journal from where it stopped the last time; never raises for a file that is not there yet."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = Path(directory) / JOURNAL_NAME
+        self._offset = 0
+        self._seq = 0
+
+    def read_new(self) -> list[Entry]:
+        """Return the entries that were appended since the last call, oldest first; a torn last line is left."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        end = data.rfind(b"\n") + 1
+        self._offset += end
+        entries = []
+        for line in data[:end].splitlines():
+            self._seq += 1
+            try:
+                raw = json.loads(line)
+            except ValueError:
+                continue
+            event = from_json(raw)
+            if event is not None:
+                entries.append(Entry(int(raw.get("seq", self._seq)), event))
+        return entries
+
+
+def read_journal(directory: Path) -> Iterator[Entry]:
+    """Yield every entry of the journal in `directory`, oldest first."""
+    yield from JournalReader(directory).read_new()

@@ -1,0 +1,1 @@
+"""Pure numbers of quantitative finance: returns, risk, signal quality, trading."""

@@ -1,0 +1,1 @@
+"""Views of runs in a notebook: a fold over events, then a widget."""

@@ -1,0 +1,1 @@
+"""Processes that run tasks and outlive the notebook that started them."""

@@ -1,0 +1,1 @@
+"""Records: what is computed from a fitted model and kept by the recorder."""

@@ -1,0 +1,1 @@
+"""Experiments and recorders: what is kept of a run, on MLflow or in memory."""

@@ -1,0 +1,1 @@
+"""Builds and executes a task in a worker."""

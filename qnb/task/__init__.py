@@ -1,0 +1,1 @@
+"""From the text of a workflow to a frozen, JSON-able Task."""

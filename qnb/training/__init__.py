@@ -1,0 +1,1 @@
+"""What models share: the Model protocol, the fit context, the training loop."""
