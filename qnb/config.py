@@ -110,7 +110,9 @@ class Settings:
         for key, value in changes.items():
             if key not in known:
                 near = nearest(key, known)
-                raise ConfigError([Problem(f"unknown setting {key!r}", f"did you mean {near[0]!r}?" if near else "", key)])
+                raise ConfigError(
+                    [Problem(f"unknown setting {key!r}", f"did you mean {near[0]!r}?" if near else "", key)]
+                )
             values[key] = value
         if "kernels" in values:
             values.setdefault("threads", max(1, min(int(values.pop("kernels")), core_count())))
@@ -131,6 +133,26 @@ class Settings:
             values["custom_ops"] = tuple(values["custom_ops"] or ())
         return replace(self, **values)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON values, for a worker."""
+        return {
+            "provider_uri": dict(self.provider_uri),
+            "region": self.region.name,
+            "recorder_uri": self.recorder_uri,
+            "experiment": self.experiment,
+            "work_dir": str(self.work_dir),
+            "cache_dir": str(self.cache_dir),
+            "cache_bytes": self.cache_bytes,
+            "threads": self.threads,
+            "custom_ops": list(self.custom_ops),
+            "logging_level": self.logging_level,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Settings:
+        """Return the settings of `to_json`."""
+        return cls().with_(**data)
+
     @classmethod
     def from_env(cls) -> Settings:
         """Return the settings that the environment gives: ``QNB_CACHE_DIR``, ``QNB_RECORDER_URI``, ``QNB_THREADS``."""
@@ -148,7 +170,9 @@ def region_of(name: str) -> Region:
     try:
         return REGIONS[name.lower()]
     except KeyError:
-        raise ConfigError([Problem(f"unknown region {name!r}", f"valid: {', '.join(REGIONS)}", "region")]) from None
+        raise ConfigError(
+            [Problem(f"unknown region {name!r}", f"valid: {', '.join(REGIONS)}", "region")]
+        ) from None
 
 
 def default_cache_dir() -> Path:

@@ -1,0 +1,199 @@
+"""The one parser of the shell command and the magics: `qnb run` and `%%qtask` share options, defaults and help."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from .errors import ConfigError, Problem
+
+__all__ = ["command_parser", "parse_line", "qtask_parser", "run_ref_parser", "runs_parser"]
+
+_RUN_EXAMPLE = """\
+examples:
+  qnb run workflow.yaml                                  run it, with progress and a report at the end
+  qnb run workflow.yaml --check                          only look for mistakes, in two seconds
+  qnb run workflow.yaml --set task.model.kwargs.learning_rate=0.05 --name slow
+"""
+_CELL_EXAMPLE = """\
+example:
+  %%qtask lgb
+  market: demo
+  model: lightgbm
+  features: Alpha158
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of leaving the process when `exits` is false, so a magic can show the message."""
+
+    exits = True
+
+    def error(self, message: str) -> NoReturn:
+        if self.exits:
+            super().error(message)
+        raise ConfigError([Problem(f"{self.prog}: {message}", f"see {self.prog}?")])
+
+
+def add_task_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `qnb run` and `%%qtask` have in common."""
+    parser.add_argument(
+        "--experiment", "-e", metavar="E", help="experiment to record under; default: the file's"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+        help="override a value of the YAML, e.g. task.model.kwargs.num_leaves=64; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--check", action="store_true", help="look for mistakes, load no data, run nothing")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed for the model where the YAML gives none")
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of the ``qnb`` command."""
+    from . import __version__
+
+    parser = _Parser(prog="qnb", description="Quant research in notebooks, from the shell.")
+    parser.add_argument("--version", action="version", version=f"qnb {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    run = commands.add_parser(
+        "run",
+        help="run a workflow YAML",
+        epilog=_RUN_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("config", metavar="CONFIG.yaml", help="the workflow; '-' reads it from standard input")
+    run.add_argument("--name", "-n", metavar="NAME", help="name of the run; default: the file's name")
+    add_task_options(run)
+    run.add_argument(
+        "--uri", metavar="URI", help="MLflow tracking URI; default sqlite:///mlflow.db in this folder"
+    )
+    run.add_argument(
+        "--provider-uri", metavar="DIR", help="market data folder, instead of the one in the YAML"
+    )
+    run.add_argument("--quiet", "-q", action="store_true", help="print the result only")
+    run.add_argument("--open", action="store_true", help="open the report in the browser when it is there")
+
+    demo = commands.add_parser("demo", help="run the main job on the embedded demo market")
+    demo.add_argument("--uri", metavar="URI", help="MLflow tracking URI")
+    demo.add_argument("--quiet", "-q", action="store_true", help="print the result only")
+    demo.add_argument("--open", action="store_true", help="open the report in the browser when it is there")
+
+    runs = commands.add_parser("runs", help="list runs")
+    _fill_runs(runs)
+    show = commands.add_parser("show", help="show one run")
+    show.add_argument("run", metavar="RUN", help="name (its newest run), id or the first characters of an id")
+    show.add_argument("--uri", metavar="URI", help="MLflow tracking URI")
+    show.add_argument("--log", action="store_true", help="print the log as well")
+    show.add_argument("--config", action="store_true", help="print the resolved YAML as well")
+
+    data = commands.add_parser("data", help="market data: demo, import, check, info")
+    _fill_data(data)
+    return parser
+
+
+def qtask_parser() -> argparse.ArgumentParser:
+    """Return the parser of the line of ``%%qtask``."""
+    parser = _Parser(
+        prog="%%qtask", description="Run the YAML of the cell in a process of its own; the cell returns at once.",
+        epilog=_CELL_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False,
+    )  # fmt: skip
+    parser.exits = False
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", help="name of the run and of its handle in the notebook"
+    )
+    add_task_options(parser)
+    parser.add_argument("--wait", action="store_true", help="return when the run is over (for scripts)")
+    parser.add_argument(
+        "--backend", metavar="B", default=None, help="where to run: kernel (default) or inline"
+    )
+    return parser
+
+
+def runs_parser(prog: str = "%qruns") -> argparse.ArgumentParser:
+    """Return the parser of ``%qruns``, which takes what ``qnb runs`` takes."""
+    parser = _Parser(prog=prog, add_help=False)
+    parser.exits = False
+    _fill_runs(parser)
+    return parser
+
+
+def run_ref_parser(prog: str) -> argparse.ArgumentParser:
+    """Return the parser of a magic that names one run (``%qshow``, ``%qstop``)."""
+    parser = _Parser(prog=prog, add_help=False)
+    parser.exits = False
+    parser.add_argument("run", metavar="RUN", nargs="?", help="name, id or the first characters of an id")
+    return parser
+
+
+def parse_line(parser: argparse.ArgumentParser, line: str) -> argparse.Namespace:
+    """Parse the line of a magic; raises `ConfigError` that shows what is wrong."""
+    try:
+        words: Sequence[str] = shlex.split(line)
+    except ValueError as error:
+        raise ConfigError([Problem(f"{parser.prog}: {error}", "close the quotation mark")]) from error
+    return parser.parse_args(words)
+
+
+def _fill_runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--experiment", "-e", metavar="E", help="only this experiment")
+    parser.add_argument(
+        "--filter", metavar="F", default="", help='MLflow\'s filter grammar, e.g. "metrics.IC > 0.04"'
+    )
+    parser.add_argument(
+        "--max", type=int, default=20, metavar="N", help="at most N runs, newest first; default 20"
+    )
+    parser.add_argument("--uri", metavar="URI", help="MLflow tracking URI")
+
+
+def _fill_data(parser: argparse.ArgumentParser) -> None:
+    sub = parser.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
+    demo = sub.add_parser("demo", help="make the embedded demo market and say where it is")
+    demo.add_argument(
+        "--instruments", type=int, default=300, metavar="N", help="number of instruments; default 300"
+    )
+    demo.add_argument("--years", type=int, default=12, metavar="Y", help="years of daily bars; default 12")
+    demo.add_argument("--seed", type=int, default=None, metavar="S", help="seed of the market")
+
+    imp = sub.add_parser("import", help="turn CSV or Parquet files into a market data store")
+    imp.add_argument("source", metavar="SOURCE", help="a file, or a folder with one file a symbol")
+    imp.add_argument("target", metavar="STORE", help="folder of the store; made when missing")
+    imp.add_argument(
+        "--map", action="append", default=[], metavar="FIELD=COLUMN", dest="mapping",
+        help="name a column, e.g. close='Adj Close'; usual names are found without it; may be repeated",
+    )  # fmt: skip
+    imp.add_argument(
+        "--layout", choices=["auto", "files", "long"], default="auto", help="one file a symbol, or one table"
+    )
+    imp.add_argument("--symbol-column", metavar="C", help="column of the symbol in a long table")
+    imp.add_argument("--date-column", metavar="C", help="column of the date")
+    imp.add_argument(
+        "--adjusted-close", metavar="C", help="column of the adjusted close; factor = adjusted / close"
+    )
+    imp.add_argument("--freq", default="day", help="frequency of the bars; default day")
+    imp.add_argument("--strict", action="store_true", help="stop at the first bad file and write nothing")
+    imp.add_argument("--update", action="store_true", help="add to a store that is there already")
+    imp.add_argument(
+        "--universe", action="append", default=[], metavar="NAME=FILE", help="also import a universe file"
+    )
+    imp.add_argument(
+        "--threads", type=int, default=None, metavar="N", help="files read at a time; default: the cores"
+    )
+
+    check = sub.add_parser("check", help="the data doctor: look for faults in a store")
+    check.add_argument("store", metavar="STORE", nargs="?", default="demo", help="folder, or demo")
+    check.add_argument("--freq", default="day", help="frequency; default day")
+    check.add_argument(
+        "--all", action="store_true", help="list every finding, not only the first few of a kind"
+    )
+    check.add_argument("--csv", metavar="FILE", help="write every finding to a CSV file")
+
+    info = sub.add_parser("info", help="what a store holds")
+    info.add_argument("store", metavar="STORE", nargs="?", default="demo", help="folder, or demo")
+
+
+def namespace_to_dict(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options as a plain dict, without those that were not given."""
+    return {k: v for k, v in vars(options).items() if v not in (None, [], False)}

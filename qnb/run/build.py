@@ -1,0 +1,91 @@
+"""From a Task to the objects that run it, all constructed before any data is loaded.
+
+A wrong argument therefore fails in seconds, with the line of the YAML it stands in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ConfigError, MissingExtraError, Problem, QnbError, UnknownNameError
+from ..rundir import stages_of
+from ..task.component import build_component
+from ..task.spec import Task
+
+__all__ = ["Parts", "RecordStep", "build_parts"]
+
+_RECORD_STAGES = {"SignalRecord": "predict", "SigAnaRecord": "signal"}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStep:
+    """A record template and the stage in which it is generated."""
+
+    stage: str
+    record: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The objects of a task."""
+
+    model: Any
+    dataset: Any
+    reweighter: Any
+    records: tuple[RecordStep, ...]
+    stages: tuple[str, ...]
+
+
+def build_parts(task: Task, *, recorder: Any) -> Parts:
+    """Construct model, dataset, reweighter and records.
+
+    Parameters
+    ----------
+    task : Task
+        The validated task.
+    recorder : Recorder
+        Injected into records that take it.
+
+    Raises
+    ------
+    ConfigError
+        When a constructor refuses its arguments, with path and line.
+    """
+    model = _build(task, task.model, "task.model", "model")
+    dataset = _build(task, task.dataset, "task.dataset", None)
+    reweighter = _build(task, task.reweighter, "task.reweighter", None) if task.reweighter else None
+    known = {"model": model, "dataset": dataset, "recorder": recorder}
+    steps = []
+    for number, config in enumerate(task.records):
+        filled = _fill(config, {"<MODEL>": model, "<DATASET>": dataset})
+        record = _build(task, filled, f"task.record.{number}", "record", inject=known)
+        steps.append(RecordStep(_RECORD_STAGES.get(type(record).__name__, "portfolio"), record))
+    return Parts(model, dataset, reweighter, tuple(steps), stages_of(task))
+
+
+def _build(
+    task: Task, config: Any, path: str, family: str | None, inject: Mapping[str, Any] | None = None
+) -> Any:
+    try:
+        return build_component(config, family, inject=inject or {})
+    except (ConfigError, MissingExtraError):
+        raise
+    except (TypeError, ValueError, UnknownNameError) as error:
+        what = config.get("class", config) if isinstance(config, Mapping) else config
+        problem = Problem(f"{what} cannot be made: {error}", "", path, task.line_of(path))
+        raise ConfigError([problem], source=task.name) from error
+    except QnbError as error:
+        raise ConfigError([Problem(str(error), "", path, task.line_of(path))], source=task.name) from error
+
+
+def _fill(value: Any, objects: Mapping[str, Any]) -> Any:
+    """Return `value` with every placeholder replaced by its object; containers are new."""
+    if isinstance(value, str):
+        return objects.get(value, value)
+    if isinstance(value, Mapping):
+        return {k: _fill(v, objects) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_fill(v, objects) for v in value]
+    return value

@@ -1,0 +1,158 @@
+"""Runs a task, start to end: data, fit, predict, one record after the other, report.
+
+1. Everything is constructed (`build_parts`), so that a wrong argument fails before data is loaded.
+2. The dataset is loaded and processed.
+3. The model is fitted and saved.
+4. Each record template computes and saves its part.
+5. The report is drawn from what the records left.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..config import Settings
+from ..errors import ConfigError, Problem, RunStopped
+from ..events import ArtifactSaved, Emit, LogLine, StageChanged
+from ..task.spec import Task
+from ..training.context import FitContext
+from .build import Parts, build_parts
+from .report import write_report
+
+__all__ = ["Outcome", "run_task"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run leaves.
+
+    Attributes
+    ----------
+    metrics : dict of str to float
+        All final metrics of the recorder.
+    report : Path or None
+        The HTML report on this machine; None when there was nothing to report or the store is remote.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    report: Path | None = None
+
+
+def run_task(
+    task: Task,
+    *,
+    recorder: Any,
+    emit: Emit,
+    settings: Settings,
+    should_stop: Callable[[], bool] = lambda: False,
+    checkpoint_dir: Path | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+    run_id: str = "",
+) -> Outcome:
+    """Execute `task` and leave everything in `recorder`.
+
+    Parameters
+    ----------
+    task : Task
+        What to run.
+    recorder : Recorder
+        A started recorder.
+    emit : callable
+        Receives every event.
+    settings : Settings
+        Where data and cache are, threads.
+    should_stop : callable
+        Asked at safe places; True ends the run with `RunStopped`.
+
+    Raises
+    ------
+    ConfigError
+        A component refuses its arguments.
+    RunStopped
+        The run was asked to stop and did.
+    """
+    context = FitContext(
+        threads=settings.threads, seed=seed, emit=emit, should_stop=should_stop, checkpoint_dir=checkpoint_dir,
+        resume=resume,
+    )  # fmt: skip
+    parts = build_parts(task, recorder=recorder)
+    with _stage("data", emit):
+        _load(parts.dataset, context)
+        _check_stop(context)
+    with _stage("fit", emit):
+        stopped = _fit(parts, context)
+        recorder.save_objects(**{"params.pkl": parts.model})
+        emit(ArtifactSaved(name="params.pkl", kind="model"))
+    if stopped is not None:
+        raise stopped
+    done: set[str] = set()
+    for step in parts.records:
+        done.add(step.stage)
+        with _stage(step.stage, emit):
+            _generate(step.record, emit)
+            _check_stop(context)
+    with _stage("report", emit):
+        report = write_report(task, recorder=recorder, dataset=parts.dataset, emit=emit, run_id=run_id)
+    return Outcome({k: float(v) for k, v in recorder.list_metrics().items()}, report)
+
+
+def _load(dataset: Any, context: FitContext) -> None:
+    setup = getattr(dataset, "setup_data", None)
+    if setup is not None:
+        accepted = inspect.signature(setup).parameters
+        extra = {"context": context} if "context" in accepted else {}
+        if "emit" in accepted:
+            extra["emit"] = context.emit
+        setup(**extra)
+
+
+def _fit(parts: Parts, context: FitContext) -> RunStopped | None:
+    """Fit the model; a stop that left a usable model is returned, so the model is saved before the run ends."""
+    accepted = inspect.signature(parts.model.fit).parameters
+    extra: dict[str, Any] = {}
+    if parts.reweighter is not None:
+        if "reweighter" not in accepted:
+            name = type(parts.model).__name__
+            raise ConfigError(
+                [Problem(f"{name}.fit takes no reweighter", "remove it from the task", "task.reweighter")]
+            )
+        extra["reweighter"] = parts.reweighter
+    if "context" in accepted:
+        extra["context"] = context
+    try:
+        parts.model.fit(parts.dataset, **extra)
+    except RunStopped as stop:
+        return stop
+    _check_stop(context)
+    return None
+
+
+def _generate(record: Any, emit: Emit) -> None:
+    if "emit" in inspect.signature(record.generate).parameters:
+        record.generate(emit=emit)
+    else:
+        record.generate()
+
+
+def _check_stop(context: FitContext) -> None:
+    if context.should_stop():
+        raise RunStopped("stopped on request")
+
+
+@contextmanager
+def _stage(name: str, emit: Emit) -> Iterator[None]:
+    emit(StageChanged(stage=name, status="started"))
+    began = time.perf_counter()
+    try:
+        yield
+    except RunStopped as stop:
+        emit(LogLine(text=str(stop), stage=name))
+        raise
+    emit(StageChanged(stage=name, status="finished", seconds=time.perf_counter() - began))

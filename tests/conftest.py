@@ -1,0 +1,37 @@
+"""What every test shares: where the real data is, and a home that no test leaves traces in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("QNB_SHARED", ROOT.parent / "shared"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give worker processes of the tests one place for caches, outside the user's own."""
+    os.environ.setdefault("QNB_CACHE_DIR", str(ROOT / ".pytest_qnb_cache"))
+    os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real data and golden results; tests that ask for it skip where it is absent."""
+    if not (SHARED / "data" / "cn_data").is_dir():
+        pytest.skip(f"needs the real market data in {SHARED} (set QNB_SHARED)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def cn_data(shared: Path) -> Path:
+    """The real market data store."""
+    return shared / "data" / "cn_data"
+
+
+@pytest.fixture(scope="session")
+def golden(shared: Path) -> Path:
+    """The peer's own results on the real data."""
+    return shared / "golden"
