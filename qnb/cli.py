@@ -105,9 +105,7 @@ def _execute(task: Task, settings: Settings, *, name: str, options: argparse.Nam
         result = execute_run(directory, listeners=[view], stop=lambda: interrupts.asked)
     if result["status"] == "failed":
         _say(f"error: {result['message']}")
-        _say(
-            f"the traceback is in {directory.path / 'result.json'}; `qnb show {directory.run_id} --log` prints it"
-        )
+        _say(f"the traceback is in {directory.path / 'result.json'}; `qnb show {directory.run_id} --log` prints it")
         return 1
     if result["status"] == "stopped":
         _say(f"stopped: {result['message']}")

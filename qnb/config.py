@@ -105,7 +105,7 @@ class Settings:
         ConfigError
             For an unknown key or region.
         """
-        known = {f for f in self.__dataclass_fields__} | {"kernels", "exp_manager", "mount_path"}
+        known = set(self.__dataclass_fields__) | {"kernels", "exp_manager", "mount_path"}
         values: dict[str, Any] = {}
         for key, value in changes.items():
             if key not in known:
@@ -170,9 +170,7 @@ def region_of(name: str) -> Region:
     try:
         return REGIONS[name.lower()]
     except KeyError:
-        raise ConfigError(
-            [Problem(f"unknown region {name!r}", f"valid: {', '.join(REGIONS)}", "region")]
-        ) from None
+        raise ConfigError([Problem(f"unknown region {name!r}", f"valid: {', '.join(REGIONS)}", "region")]) from None
 
 
 def default_cache_dir() -> Path:

@@ -96,9 +96,7 @@ class ConfigError(QnbError):
     """
 
     def __init__(self, problems: Sequence[Problem] | str, *, source: str = "") -> None:
-        self.problems: tuple[Problem, ...] = (
-            (Problem(problems),) if isinstance(problems, str) else tuple(problems)
-        )
+        self.problems: tuple[Problem, ...] = (Problem(problems),) if isinstance(problems, str) else tuple(problems)
         self.source = source
         lines = [str(p) for p in self.problems]
         head = f"{source}: " if source else ""
@@ -231,7 +229,7 @@ class PoolError(QnbError):
     """A worker or the pool itself failed."""
 
 
-class RunStopped(QnbError):  # noqa: N818 - a request that was honoured, not an error
+class RunStopped(QnbError):
     """Somebody asked the run to stop and it did, at a safe place."""
 
 

@@ -125,7 +125,7 @@ class LogLine(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactSaved(Event):
-    """The recorder holds a new artifact under ``name`` (path within the run); kind: table, figure, model, text, html."""
+    """The recorder holds an artifact under ``name`` (path within the run); kind: table, figure, model, text, html."""
 
     name: str
     kind: str = ""

@@ -39,9 +39,7 @@ class _Parser(argparse.ArgumentParser):
 
 def add_task_options(parser: argparse.ArgumentParser) -> None:
     """Add what `qnb run` and `%%qtask` have in common."""
-    parser.add_argument(
-        "--experiment", "-e", metavar="E", help="experiment to record under; default: the file's"
-    )
+    parser.add_argument("--experiment", "-e", metavar="E", help="experiment to record under; default: the file's")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
         help="override a value of the YAML, e.g. task.model.kwargs.num_leaves=64; may be repeated",
@@ -67,12 +65,8 @@ def command_parser() -> argparse.ArgumentParser:
     run.add_argument("config", metavar="CONFIG.yaml", help="the workflow; '-' reads it from standard input")
     run.add_argument("--name", "-n", metavar="NAME", help="name of the run; default: the file's name")
     add_task_options(run)
-    run.add_argument(
-        "--uri", metavar="URI", help="MLflow tracking URI; default sqlite:///mlflow.db in this folder"
-    )
-    run.add_argument(
-        "--provider-uri", metavar="DIR", help="market data folder, instead of the one in the YAML"
-    )
+    run.add_argument("--uri", metavar="URI", help="MLflow tracking URI; default sqlite:///mlflow.db in this folder")
+    run.add_argument("--provider-uri", metavar="DIR", help="market data folder, instead of the one in the YAML")
     run.add_argument("--quiet", "-q", action="store_true", help="print the result only")
     run.add_argument("--open", action="store_true", help="open the report in the browser when it is there")
 
@@ -101,14 +95,10 @@ def qtask_parser() -> argparse.ArgumentParser:
         epilog=_CELL_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False,
     )  # fmt: skip
     parser.exits = False
-    parser.add_argument(
-        "name", metavar="NAME", nargs="?", help="name of the run and of its handle in the notebook"
-    )
+    parser.add_argument("name", metavar="NAME", nargs="?", help="name of the run and of its handle in the notebook")
     add_task_options(parser)
     parser.add_argument("--wait", action="store_true", help="return when the run is over (for scripts)")
-    parser.add_argument(
-        "--backend", metavar="B", default=None, help="where to run: kernel (default) or inline"
-    )
+    parser.add_argument("--backend", metavar="B", default=None, help="where to run: kernel (default) or inline")
     return parser
 
 
@@ -139,21 +129,15 @@ def parse_line(parser: argparse.ArgumentParser, line: str) -> argparse.Namespace
 
 def _fill_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--experiment", "-e", metavar="E", help="only this experiment")
-    parser.add_argument(
-        "--filter", metavar="F", default="", help='MLflow\'s filter grammar, e.g. "metrics.IC > 0.04"'
-    )
-    parser.add_argument(
-        "--max", type=int, default=20, metavar="N", help="at most N runs, newest first; default 20"
-    )
+    parser.add_argument("--filter", metavar="F", default="", help='MLflow\'s filter grammar, e.g. "metrics.IC > 0.04"')
+    parser.add_argument("--max", type=int, default=20, metavar="N", help="at most N runs, newest first; default 20")
     parser.add_argument("--uri", metavar="URI", help="MLflow tracking URI")
 
 
 def _fill_data(parser: argparse.ArgumentParser) -> None:
     sub = parser.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
     demo = sub.add_parser("demo", help="make the embedded demo market and say where it is")
-    demo.add_argument(
-        "--instruments", type=int, default=300, metavar="N", help="number of instruments; default 300"
-    )
+    demo.add_argument("--instruments", type=int, default=300, metavar="N", help="number of instruments; default 300")
     demo.add_argument("--years", type=int, default=12, metavar="Y", help="years of daily bars; default 12")
     demo.add_argument("--seed", type=int, default=None, metavar="S", help="seed of the market")
 
@@ -169,25 +153,17 @@ def _fill_data(parser: argparse.ArgumentParser) -> None:
     )
     imp.add_argument("--symbol-column", metavar="C", help="column of the symbol in a long table")
     imp.add_argument("--date-column", metavar="C", help="column of the date")
-    imp.add_argument(
-        "--adjusted-close", metavar="C", help="column of the adjusted close; factor = adjusted / close"
-    )
+    imp.add_argument("--adjusted-close", metavar="C", help="column of the adjusted close; factor = adjusted / close")
     imp.add_argument("--freq", default="day", help="frequency of the bars; default day")
     imp.add_argument("--strict", action="store_true", help="stop at the first bad file and write nothing")
     imp.add_argument("--update", action="store_true", help="add to a store that is there already")
-    imp.add_argument(
-        "--universe", action="append", default=[], metavar="NAME=FILE", help="also import a universe file"
-    )
-    imp.add_argument(
-        "--threads", type=int, default=None, metavar="N", help="files read at a time; default: the cores"
-    )
+    imp.add_argument("--universe", action="append", default=[], metavar="NAME=FILE", help="also import a universe file")
+    imp.add_argument("--threads", type=int, default=None, metavar="N", help="files read at a time; default: the cores")
 
     check = sub.add_parser("check", help="the data doctor: look for faults in a store")
     check.add_argument("store", metavar="STORE", nargs="?", default="demo", help="folder, or demo")
     check.add_argument("--freq", default="day", help="frequency; default day")
-    check.add_argument(
-        "--all", action="store_true", help="list every finding, not only the first few of a kind"
-    )
+    check.add_argument("--all", action="store_true", help="list every finding, not only the first few of a kind")
     check.add_argument("--csv", metavar="FILE", help="write every finding to a CSV file")
 
     info = sub.add_parser("info", help="what a store holds")

@@ -161,11 +161,7 @@ def _members(kind: str) -> dict[str, Member]:
     found: dict[str, Member] = {}
     for module, path in _files(package):
         tree = _tree(path)
-        public = [
-            n
-            for n in tree.body
-            if isinstance(n, ast.ClassDef | ast.FunctionDef) and not n.name.startswith("_")
-        ]
+        public = [n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and not n.name.startswith("_")]
         exported = _all_of(tree)
         if exported is not None:
             public = [n for n in public if n.name in exported]
@@ -198,9 +194,7 @@ def _tree(path: Path) -> ast.Module:
 
 def _all_of(tree: ast.Module) -> list[str] | None:
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(
-            isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
-        ):
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
             return list(ast.literal_eval(node.value))
     return None
 
@@ -241,11 +235,7 @@ def _of_class(node: ast.ClassDef, tree: ast.Module, module: str) -> tuple[Parame
             if local is not None:
                 return _of_class(local, tree, module)
             origin = _imported_from(tree, base.id, module)
-            if (
-                origin is not None
-                and _source_of(origin[0]) is not None
-                and origin[1] not in ("Protocol", "ABC")
-            ):
+            if origin is not None and _source_of(origin[0]) is not None and origin[1] not in ("Protocol", "ABC"):
                 return _parameters(*origin)
     return ()
 
@@ -256,9 +246,7 @@ def _of_arguments(args: ast.arguments, *, skip_self: bool) -> tuple[Parameter, .
     pairs = list(zip(positional, defaults, strict=True))[1 if skip_self else 0 :]
     pairs += list(zip(args.kwonlyargs, args.kw_defaults, strict=True))
     found = [
-        Parameter(
-            a.arg, ast.unparse(a.annotation) if a.annotation else "", ast.unparse(d) if d else "", d is None
-        )
+        Parameter(a.arg, ast.unparse(a.annotation) if a.annotation else "", ast.unparse(d) if d else "", d is None)
         for a, d in pairs
     ]
     if args.vararg:

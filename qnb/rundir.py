@@ -89,9 +89,7 @@ class RunDir:
         try:
             raw = json.loads((self.path / "request.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise PoolError(
-                f"{self.path} holds no readable request.json: {error}; submit the task again"
-            ) from error
+            raise PoolError(f"{self.path} holds no readable request.json: {error}; submit the task again") from error
         return Request(
             raw["run_id"], raw["name"], Task.from_json(raw["task"]), Settings.from_json(raw["settings"]),
             raw["threads"], raw.get("seed"), bool(raw.get("resume")),
@@ -199,9 +197,7 @@ def find_run_dir(runs_dir: Path, ref: str) -> RunDir:
     matching = [d for d in directories if len(ref) >= 4 and d.run_id.startswith(ref)]
     if len(matching) == 1:
         return matching[0]
-    raise UnknownNameError(
-        "run", ref, [*names, *(d.run_id for d in directories)], hint="`qnb runs` lists them"
-    )
+    raise UnknownNameError("run", ref, [*names, *(d.run_id for d in directories)], hint="`qnb runs` lists them")
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -65,9 +65,7 @@ def build_parts(task: Task, *, recorder: Any) -> Parts:
     return Parts(model, dataset, reweighter, tuple(steps), stages_of(task))
 
 
-def _build(
-    task: Task, config: Any, path: str, family: str | None, inject: Mapping[str, Any] | None = None
-) -> Any:
+def _build(task: Task, config: Any, path: str, family: str | None, inject: Mapping[str, Any] | None = None) -> Any:
     try:
         return build_component(config, family, inject=inject or {})
     except (ConfigError, MissingExtraError):

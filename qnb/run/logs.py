@@ -19,11 +19,7 @@ class _EventHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = (
-            "error"
-            if record.levelno >= logging.ERROR
-            else "warning"
-            if record.levelno >= logging.WARNING
-            else "info"
+            "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
         )
         self._emit_event(LogLine(text=record.getMessage(), level=level))
 

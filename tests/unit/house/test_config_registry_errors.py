@@ -1,4 +1,4 @@
-"""Settings speak the words of the init section; the registry finds by name without importing; errors offer the nearest."""
+"""Settings speak the words of the init section; the registry finds without importing; errors offer the nearest."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ def test_frequencies_have_their_own_folder_and_tilde_is_home() -> None:
     assert settings.uri_for("1min") == "/m"
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "hint"), [("regoin", "cn", "region"), ("region", "mars", "cn, us, tw")]
-)
+@pytest.mark.parametrize(("key", "value", "hint"), [("regoin", "cn", "region"), ("region", "mars", "cn, us, tw")])
 def test_a_wrong_setting_is_answered_with_the_right_one(key: str, value: str, hint: str) -> None:
     with pytest.raises(ConfigError, match=hint):
         Settings().with_(**{key: value})
@@ -55,10 +53,7 @@ def test_problems_are_all_told_with_their_lines() -> None:
 
 
 def test_an_expression_error_points_at_the_column() -> None:
-    assert (
-        str(ExpressionError("unexpected ')'", text="Mean($close))", column=13)).splitlines()[-1].index("^")
-        == 14
-    )
+    assert str(ExpressionError("unexpected ')'", text="Mean($close))", column=13)).splitlines()[-1].index("^") == 14
 
 
 @pytest.mark.parametrize(

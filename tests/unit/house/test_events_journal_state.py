@@ -1,4 +1,4 @@
-"""Events survive JSON, the journal survives torn lines and a full disk, and folding is the same in one go or in pieces."""
+"""Events survive JSON, the journal survives torn lines and a full disk, folding in pieces is folding at once."""
 
 from __future__ import annotations
 
