@@ -5,4 +5,52 @@ Public names are loaded on first use, so that ``import qnb`` stays fast.
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import init, run, wait
+    from .data.facade import D
+    from .errors import QnbError
+    from .handle import RunHandle
+    from .magics import load_ipython_extension, unload_ipython_extension
+    from .recorder import R
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "D",
+    "QnbError",
+    "R",
+    "RunHandle",
+    "__version__",
+    "init",
+    "load_ipython_extension",
+    "run",
+    "unload_ipython_extension",
+    "wait",
+]
+
+_HOMES = {
+    "D": "qnb.data.facade",
+    "QnbError": "qnb.errors",
+    "R": "qnb.recorder",
+    "RunHandle": "qnb.handle",
+    "init": "qnb.api",
+    "load_ipython_extension": "qnb.magics",
+    "run": "qnb.api",
+    "unload_ipython_extension": "qnb.magics",
+    "wait": "qnb.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'qnb' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

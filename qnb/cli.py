@@ -93,7 +93,7 @@ def _check(task: Task, settings: Settings) -> list[Problem]:
 
 
 def _execute(task: Task, settings: Settings, *, name: str, options: argparse.Namespace) -> int:
-    from .run.worker import execute_run
+    from .execution.worker import execute_run
     from .rundir import create_run
     from .terminal import TerminalView
 

@@ -1,0 +1,157 @@
+"""The handle of a run: what `qnb.run` returns and what a `%%qtask` cell leaves in the notebook's namespace.
+
+Everything is read from the run's directory and its recorder, so a handle works in the process that started the run,
+in another one, and after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import PoolError
+from .journal import JournalReader
+from .rundir import Request, RunDir
+from .state import RunState
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RunHandle"]
+
+POLL = 0.05
+
+
+class RunHandle:
+    """One run, wherever it runs.
+
+    Parameters
+    ----------
+    directory : RunDir
+        The run's directory.
+
+    Examples
+    --------
+    >>> handle = qnb.run("workflow.yaml")          # doctest: +SKIP
+    >>> handle.metrics["IC"], handle.report        # doctest: +SKIP
+    """
+
+    def __init__(self, directory: RunDir) -> None:
+        self.directory = directory
+        self._reader = JournalReader(directory.path)
+        self._state = RunState()
+        self._request: Request | None = None
+        self._recorder: Any = None
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.directory.run_id
+
+    @property
+    def request(self) -> Request:
+        """What was submitted: task, settings, name."""
+        if self._request is None:
+            self._request = self.directory.request()
+        return self._request
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.request.name
+
+    @property
+    def state(self) -> RunState:
+        """The state as of now, with every event folded in."""
+        for entry in self._reader.read_new():
+            self._state.apply(entry.event, entry.seq)
+        return self._state
+
+    @property
+    def status(self) -> str:
+        """``waiting``, ``running``, ``finished``, ``failed`` or ``stopped``."""
+        return self.state.status
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Last value of every metric so far."""
+        return dict(self.state.metrics)
+
+    @property
+    def error(self) -> str | None:
+        """Why the run failed, or None."""
+        failure = self.state.failure
+        return failure.message if failure else None
+
+    @property
+    def recorder(self) -> Any:
+        """The recorder of the run.
+
+        Raises
+        ------
+        PoolError
+            While the run has not come far enough to have one.
+        """
+        if self._recorder is None:
+            from .recorder import R
+
+            result = self.directory.result()
+            recorder_id = (result or {}).get("recorder_id")
+            if not recorder_id:
+                raise PoolError(f"run {self.name} ({self.status}) has no recorder yet; wait for it to finish")
+            request = self.request
+            with R.uri_context(request.settings.recorder_uri):
+                self._recorder = R.get_recorder(
+                    recorder_id=recorder_id,
+                    experiment_name=request.task.experiment or request.settings.experiment,
+                )
+        return self._recorder
+
+    @property
+    def pred(self) -> pd.DataFrame:
+        """Predictions of the test segment: column ``score``, index (datetime, instrument)."""
+        return self.recorder.load_object("pred.pkl")
+
+    @property
+    def report(self) -> Path | None:
+        """Path of the HTML report, or None."""
+        path = (self.directory.result() or {}).get("report")
+        return Path(path) if path else None
+
+    @property
+    def is_over(self) -> bool:
+        """True when nothing more will come."""
+        return self.state.is_over
+
+    def stop(self) -> None:
+        """Ask the run to stop at its next safe place; returns at once."""
+        self.directory.ask_to_stop()
+
+    def wait(self, timeout: float | None = None) -> RunHandle:
+        """Block until the run is over and return self.
+
+        Raises
+        ------
+        TimeoutError
+            After `timeout` seconds.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.is_over:
+            if end is not None and time.monotonic() > end:
+                raise TimeoutError(f"run {self.name} is still {self.status} after {timeout:g}s")
+            time.sleep(POLL)
+        return self
+
+    def __await__(self) -> Generator[Any, None, RunHandle]:
+        return self._wait_async().__await__()
+
+    async def _wait_async(self) -> RunHandle:
+        while not self.is_over:
+            await asyncio.sleep(POLL)
+        return self
+
+    def __repr__(self) -> str:
+        return f"<run {self.name} {self.run_id} {self.status}>"
