@@ -55,6 +55,7 @@ def run_task(
     seed: int | None = None,
     resume: bool = False,
     run_id: str = "",
+    directory: Path | None = None,
 ) -> Outcome:
     """Execute `task` and leave everything in `recorder`.
 
@@ -70,6 +71,8 @@ def run_task(
         Where data and cache are, threads.
     should_stop : callable
         Asked at safe places; True ends the run with `RunStopped`.
+    directory : Path, optional
+        The run's directory, where panels find what they show of the result.
 
     Raises
     ------
@@ -82,6 +85,7 @@ def run_task(
         threads=settings.threads, seed=seed, emit=emit, should_stop=should_stop, checkpoint_dir=checkpoint_dir,
         resume=resume,
     )  # fmt: skip
+    began = time.perf_counter()
     parts = build_parts(task, recorder=recorder)
     with _stage("data", emit):
         _load(parts.dataset, context)
@@ -99,7 +103,10 @@ def run_task(
             _generate(step.record, emit)
             _check_stop(context)
     with _stage("report", emit):
-        report = write_report(task, recorder=recorder, dataset=parts.dataset, emit=emit, run_id=run_id)
+        report = write_report(
+            task, recorder=recorder, dataset=parts.dataset, settings=settings, emit=emit, run_id=run_id,
+            seconds=time.perf_counter() - began, directory=directory,
+        )  # fmt: skip
     return Outcome({k: float(v) for k, v in recorder.list_metrics().items()}, report)
 
 

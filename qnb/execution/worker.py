@@ -25,9 +25,10 @@ from .execute import Outcome, run_task
 from .logs import logs_as_events
 from .resources import ResourceSampler
 
-__all__ = ["execute_run", "main"]
+__all__ = ["busy", "execute_run", "main"]
 
 STOP_POLL = 0.1
+_going = 0
 
 
 def execute_run(
@@ -54,6 +55,15 @@ def execute_run(
         ``status`` (finished, failed, stopped), ``metrics``, ``report``, ``recorder_id``, ``experiment``, ``seconds``,
         and for a failure ``error``, ``message`` and ``traceback``.
     """
+    global _going
+    _going += 1
+    try:
+        return _execute(directory, listeners, stop, worker)
+    finally:
+        _going -= 1
+
+
+def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[], bool], worker: str) -> dict[str, Any]:
     request = directory.request()
     began = time.perf_counter()
     with JournalWriter(directory.path) as journal:
@@ -86,6 +96,11 @@ def execute_run(
     return result
 
 
+def busy() -> bool:
+    """Return whether a run is going on in this process."""
+    return _going > 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the directory that is named on the command line; exit status 0 finished, 1 failed, 2 stopped."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -105,6 +120,7 @@ def _run(request: Request, directory: RunDir, emit: ev.Emit, stop: Callable[[], 
         outcome = run_task(
             request.task, recorder=recorder, emit=to_recorder, settings=settings, should_stop=stop,
             checkpoint_dir=directory.checkpoint_dir, seed=request.seed, resume=request.resume, run_id=request.run_id,
+            directory=directory.path,
         )  # fmt: skip
         return outcome, recorder.id
 

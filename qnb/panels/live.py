@@ -1,0 +1,94 @@
+"""The live panel of one run: follows the journal and sends the browser a finished view at most ten times a second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from ..errors import QnbError
+from ..handle import RunHandle
+from .result import result_html
+from .static import static_html
+from .view import run_view
+
+__all__ = ["LivePanel"]
+
+HERE = Path(__file__).parent
+INTERVAL = 0.1
+RESULT_RETRIES = 20
+
+
+class LivePanel(anywidget.AnyWidget):
+    """Panel of a run.
+
+    Parameters
+    ----------
+    handle : RunHandle
+        The run; it may be waiting, running or over, started here or elsewhere.
+    """
+
+    _esm = HERE / "live.js"
+    _css = HERE / "live.css"
+    view = traitlets.Dict().tag(sync=True)
+    stop_asked = traitlets.Bool(False).tag(sync=True)
+    result_html = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, handle: RunHandle) -> None:
+        self._handle = handle
+        super().__init__(view=run_view(handle.state), stop_asked=handle.directory.stop_asked())
+        self.on_msg(self._received)
+        if handle.is_over:
+            self._show_result()
+        else:
+            threading.Thread(target=self._follow, name=f"qnb-panel-{handle.run_id}", daemon=True).start()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Add a text and a static HTML form, which are complete where no widget can be drawn."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        view = run_view(self._handle.state)
+        extra = {"text/html": static_html(view, self.result_html), "text/plain": _text(view)}
+        if isinstance(bundle, tuple):
+            return {**bundle[0], **extra}, bundle[1]
+        return {**(bundle or {}), **extra}
+
+    def _received(self, _: Any, content: dict[str, Any], __: Any) -> None:
+        if content.get("kind") == "stop":
+            self._handle.stop()
+            self.stop_asked = True
+
+    def _follow(self) -> None:
+        """Send a new view when the journal grew, and once a second so that the clock goes on."""
+        seq, sent = -1, 0.0
+        while True:
+            state = self._handle.state
+            now = time.monotonic()
+            if state.seq != seq or now - sent >= 1.0:
+                seq, sent = state.seq, now
+                self.view = run_view(state)
+            if state.is_over:
+                self._show_result()
+                return
+            time.sleep(INTERVAL)
+
+    def _show_result(self) -> None:
+        for _ in range(RESULT_RETRIES):  # the result file follows the last event by a moment
+            if self._handle.directory.result() is not None:
+                break
+            time.sleep(INTERVAL)
+        try:
+            self.result_html = result_html(self._handle)
+        except (QnbError, OSError) as error:
+            self.result_html = static_html({"note": f"The result cannot be shown: {error}"}, "")
+
+
+def _text(view: dict[str, Any]) -> str:
+    lines = [f"{view['name']}  {view['status_text']}  {view['elapsed']}".rstrip()]
+    lines += [f"  {stage['title']:<10} {stage['status']:<9} {stage['time']}".rstrip() for stage in view["stages"]]
+    if view["failure"]:
+        lines.append(f"  {view['failure']['message']}")
+    return "\n".join(lines)

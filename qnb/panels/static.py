@@ -1,0 +1,44 @@
+"""The panel as static HTML: complete without JavaScript, for nbviewer, exports, VS Code and a reloaded page."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+__all__ = ["static_html"]
+
+_CELL = "padding:2px 14px 2px 0;text-align:left;border:0"
+
+
+def static_html(view: dict[str, Any], result: str) -> str:
+    """Return HTML of `view` (from `qnb.panels.view.run_view`) followed by `result`, which is HTML already.
+
+    Every text of the run is escaped.
+    """
+    if "note" in view:
+        return f"<p>{escape(view['note'])}</p>"
+    parts = [
+        f"<p><b>{escape(view['name'])}</b> · {escape(view['status_text'])}"
+        + (f" · {escape(view['elapsed'])}" if view["elapsed"] else "")
+        + f" · <code>{escape(view['experiment'])} / {escape(view['run_id'][:6])}</code></p>"
+    ]
+    cells = "".join(
+        f'<td style="{_CELL}">{escape(s["title"])} {escape(s["status"])} {escape(s["time"])}</td>'
+        for s in view["stages"]
+    )
+    parts.append(f"<table><tr>{cells}</tr></table>")
+    if view["failure"]:
+        parts.append(f"<p>{escape(view['failure']['message'])}</p>")
+    if view["stop_reason"]:
+        parts.append(f"<p>Stopped: {escape(view['stop_reason'])}</p>")
+    rows = "".join(
+        f'<tr><td style="{_CELL}">{escape(k)}</td><td style="{_CELL}">{escape(v)}</td></tr>' for k, v in view["facts"]
+    )
+    if rows:
+        parts.append(f"<table>{rows}</table>")
+    if not view["over"]:
+        run = escape(view["run_id"][:6])
+        parts.append(
+            f"<p>This is how the run stood when it was drawn; <code>%qshow {run}</code> draws it as it is now.</p>"
+        )
+    return f'<div class="qnb-static">{"".join(parts)}{result}</div>'
