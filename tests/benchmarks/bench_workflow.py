@@ -1,0 +1,67 @@
+"""The whole LightGBM / Alpha158 / CSI300 workflow, ours and the peer's, interleaved, each in a fresh process.
+
+Usage: python -m tests.benchmarks.bench_workflow [--repeat 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from .peer import ROOT, SHARED, Timing, last_json, peer_command, ratio_line, timed_process
+
+WORKFLOW = ROOT / "tests" / "workflows" / "lightgbm_alpha158.yaml"
+
+
+def main() -> int:
+    """Run the comparison and print it; exit status 1 when a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    ours: list[tuple[float, float, int]] = []
+    theirs: list[tuple[float, float, int]] = []
+    for _ in range(options.repeat):
+        with tempfile.TemporaryDirectory() as folder:
+            ours.append(_ours(Path(folder)))
+        seconds, peak, out = timed_process(peer_command("workflow"))
+        step = last_json(out)
+        theirs.append((seconds, seconds - step["fit"], peak))
+        print(f"  ours {ours[-1][0]:.1f} s, peer {seconds:.1f} s", file=sys.stderr, flush=True)
+    lines = [
+        ratio_line("whole workflow, process start to end", *_timings(ours, theirs, 0), 5),
+        ratio_line("all of it but the fitting", *_timings(ours, theirs, 1), 20),
+    ]
+    print("\n".join(lines))
+    own, peer = max(o[2] for o in ours), max(t[2] for t in theirs)
+    print(f"peak memory: ours {own / 2**30:.2f} GiB, peer {peer / 2**30:.2f} GiB, {'met' if own <= peer else 'MISSED'}")
+    return int(any("MISSED" in line for line in lines) or own > peer)
+
+
+def _ours(folder: Path) -> tuple[float, float, int]:
+    """Return whole seconds, seconds without the fit stage, and peak bytes; caches are in `folder`, the JIT's is warm."""
+    command = [
+        sys.executable, "-m", "qnb.cli", "run", str(WORKFLOW), "--quiet",
+        "--provider-uri", str(SHARED / "data" / "cn_data"), "--uri", f"sqlite:///{folder}/mlflow.db",
+    ]  # fmt: skip
+    env = {"QNB_DATA_CACHE_DIR": str(folder / "cache"), "QNB_WORK_DIR": str(folder)}
+    seconds, peak, _ = timed_process(command, env=env, cwd=folder)
+    fit = 0.0
+    for journal in (folder / ".qnb" / "runs").glob("*/journal.ndjson"):
+        for line in journal.read_text().splitlines():
+            event = json.loads(line)
+            if event["event"] == "StageChanged" and event["stage"] == "fit" and event["status"] == "finished":
+                fit = event["seconds"]
+    return seconds, seconds - fit, peak
+
+
+def _timings(
+    ours: list[tuple[float, float, int]], theirs: list[tuple[float, float, int]], k: int
+) -> tuple[Timing, Timing]:
+    return Timing("ours", tuple(o[k] for o in ours)), Timing("peer", tuple(t[k] for t in theirs))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
