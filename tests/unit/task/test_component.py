@@ -1,0 +1,144 @@
+"""Components from their descriptions: classes, paths, names, files, injection."""
+
+from __future__ import annotations
+
+import collections
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qnb.errors import ConfigError, UnknownNameError
+from qnb.task.aliases import alias
+from qnb.task.component import accepted_names, build_component, describe, load_file, resolve
+
+
+class Plain:
+    def __init__(self, a: int = 1, recorder: Any = None) -> None:
+        self.a, self.recorder = a, recorder
+
+
+class HandsOn(Plain):
+    def __init__(self, b: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.b = b
+
+
+class Broken:
+    def __init__(self, recorder: Any) -> None:
+        raise TypeError("mine")
+
+
+def test_class_module_path_kwargs() -> None:
+    made = build_component({"class": "OrderedDict", "module_path": "collections", "kwargs": {"a": 1}})
+    assert made == collections.OrderedDict(a=1)
+
+
+def test_dotted_path_alone_and_as_class() -> None:
+    assert build_component("collections.OrderedDict") == collections.OrderedDict()
+    assert resolve({"class": "collections.OrderedDict"})[0] is collections.OrderedDict
+
+
+def test_func() -> None:
+    assert resolve({"func": "sqrt", "module_path": "math"})[0](9) == 3
+
+
+def test_a_class_and_a_module_object() -> None:
+    assert isinstance(build_component(Plain), Plain)
+    assert build_component({"class": Plain, "kwargs": {"a": 3}}).a == 3
+    module = types.ModuleType("somewhere")
+    module.Plain = Plain  # type: ignore[attr-defined]
+    assert isinstance(build_component({"class": "Plain", "module_path": module}), Plain)
+
+
+def test_a_ready_object_is_returned() -> None:
+    ready = Plain()
+    assert build_component(ready) is ready
+    assert build_component("text", accept=str) == "text"
+    mapping = {"train": 1}
+    assert build_component(mapping, accept=dict) is mapping
+
+
+def test_injection_follows_the_signature_and_never_overrides() -> None:
+    inject = {"recorder": "R", "model": "M"}
+    assert build_component(Plain, inject=inject).recorder == "R"
+    assert build_component({"class": Plain, "kwargs": {"recorder": None}}, inject=inject).recorder is None
+    assert build_component(HandsOn, inject=inject).recorder == "R"
+    assert accepted_names(HandsOn) == {"a", "b", "recorder"}
+
+
+def test_a_type_error_of_the_constructor_is_not_hidden() -> None:
+    with pytest.raises(TypeError, match="mine"):
+        build_component(Broken, inject={"recorder": 1})
+    with pytest.raises(TypeError, match="nonsense"):
+        build_component({"class": Plain, "kwargs": {"nonsense": 1}})
+
+
+def test_kwargs_are_copied() -> None:
+    config = {"class": Plain, "kwargs": {"a": {"list": [1]}}}
+    build_component(config).a["list"].append(2)
+    assert config["kwargs"] == {"a": {"list": [1]}}
+
+
+def test_python_file_relative_to_the_folder(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("class Net:\n    size = 1\n")
+    first = build_component({"class": "Net", "module_path": "mine.py"}, base_dir=tmp_path)
+    assert first.size == 1
+    assert load_file("mine.py", base_dir=tmp_path) is load_file(str(file))
+    file.write_text("class Net:\n    size = 2\n")
+    assert build_component({"class": "Net", "module_path": str(file)}).size == 2
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.py").write_text("class Net:\n    size = 3\n")
+    assert build_component({"class": "Net", "module_path": str(other / "mine.py")}).size == 3
+
+
+def test_python_file_that_is_missing_or_lacks_the_class(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        build_component({"class": "Net", "module_path": "absent.py"}, base_dir=tmp_path)
+    (tmp_path / "mine.py").write_text("class Network:\n    pass\n")
+    with pytest.raises(UnknownNameError, match="did you mean 'Network'"):
+        build_component({"class": "Netwrk", "module_path": "mine.py"}, base_dir=tmp_path)
+
+
+def test_a_class_of_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    import __main__
+
+    monkeypatch.setattr(__main__, "CellModel", Plain, raising=False)
+    assert isinstance(build_component({"class": "CellModel", "module_path": "__main__"}), Plain)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"class": "LGBModell"}, "no class 'LGBModell'"),
+        ({"class": "Thing", "module_path": "no_such_module_xyz"}, "no module 'no_such_module_xyz'"),
+        ({"class": "OrderedDit", "module_path": "collections"}, "did you mean 'OrderedDict'"),
+        ({"class": "X", "module_path": "qlib.contrib.model.gbdtt"}, "did you mean 'qlib.contrib.model.gbdt'"),
+    ],
+)
+def test_unknown_names(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(UnknownNameError, match=message):
+        resolve(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"clas": "X"}, "unknown key 'clas' in a component; did you mean 'class'"),
+        ({"module_path": "math"}, "without a class"),
+        ({"class": "X", "kwargs": [1]}, "kwargs must be a mapping"),
+        (3, "a component is wanted"),
+    ],
+)
+def test_descriptions_that_are_none(config: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        describe(config)
+
+
+def test_time_series_twins_have_names_of_their_own() -> None:
+    assert alias("qlib.contrib.model.pytorch_lstm", "LSTM") == ("model", "LSTM")
+    assert alias("qlib.contrib.model.pytorch_lstm_ts", "LSTM") == ("model", "LSTMTS")
+    assert alias("qlib.contrib.strategy", "TopkDropoutStrategy") == ("strategy", "TopkDropoutStrategy")
