@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .peer import ROOT, SHARED, Timing, last_json, peer_command, ratio_line, timed_process
 
+Sample = tuple[float, float, int]
 WORKFLOW = ROOT / "tests" / "workflows" / "lightgbm_alpha158.yaml"
 
 
@@ -41,7 +42,7 @@ def main() -> int:
 
 
 def _ours(folder: Path) -> tuple[float, float, int]:
-    """Return whole seconds, seconds without the fit stage, and peak bytes; caches are in `folder`, the JIT's is warm."""
+    """Return whole seconds, seconds without the fit stage, and peak bytes; all caches start empty."""
     command = [
         sys.executable, "-m", "qnb.cli", "run", str(WORKFLOW), "--quiet",
         "--provider-uri", str(SHARED / "data" / "cn_data"), "--uri", f"sqlite:///{folder}/mlflow.db",
@@ -57,9 +58,7 @@ def _ours(folder: Path) -> tuple[float, float, int]:
     return seconds, seconds - fit, peak
 
 
-def _timings(
-    ours: list[tuple[float, float, int]], theirs: list[tuple[float, float, int]], k: int
-) -> tuple[Timing, Timing]:
+def _timings(ours: list[Sample], theirs: list[Sample], k: int) -> tuple[Timing, Timing]:
     return Timing("ours", tuple(o[k] for o in ours)), Timing("peer", tuple(t[k] for t in theirs))
 
 

@@ -39,7 +39,7 @@ def peer_python() -> Path | None:
 
 
 def peer_command(*words: str) -> list[str]:
-    """Return the command line of one step of the peer; ends the program with the way to install it when it is missing."""
+    """Return the command line of one step of the peer; ends the program when it is not installed."""
     python = peer_python()
     if python is None:
         sys.exit("the peer is not installed; see ../shared/peer/README.md, or set QNB_PEER_PYTHON")
@@ -49,7 +49,7 @@ def peer_command(*words: str) -> list[str]:
 def timed_process(
     command: Sequence[str], *, env: dict[str, str] | None = None, cwd: Path | None = None
 ) -> tuple[float, int, str]:
-    """Run `command` and return wall-clock seconds, peak resident bytes of the process tree's largest child, and its output."""
+    """Run `command` and return wall-clock seconds, peak resident bytes of its process tree, and its output."""
     began = time.perf_counter()
     process = subprocess.Popen(
         list(command),
