@@ -132,7 +132,9 @@ class LGBModel(BaseModel):
         valid = None
         if has_segment(dataset, "valid"):
             valid = fit_rows(dataset, "valid", reweighter=reweighter, context=context, model="LightGBM")
-        watch = IterationWatch(context, total=rounds, patience=patience if valid is not None else 0)
+        if valid is None or params.get("boosting", params.get("boosting_type")) == "dart":  # dart rewrites its trees
+            patience = 0
+        watch = IterationWatch(context, total=rounds, patience=patience)
         self._run(train, valid, params, watch, verbose_eval=verbose_eval)
         if evals_result is not None:
             for name, curve in watch.history.items():
