@@ -1,0 +1,391 @@
+"""Lays a report out as one HTML file that needs nothing else, and as a static fragment for a notebook.
+
+Every text that comes from a run is escaped where it enters the page: names and numbers by `html.escape`, figures as JSON
+in which no character can end a script element. Static pictures of the figures stand in the page from the start; the
+script draws the live ones over them, and print and pages without a script keep the pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+
+from .. import __version__
+from . import numbers
+from .build import Report
+from .figures.months import MonthsData
+from .svg import figure_svg
+from .table import Table, table_html
+from .theme import DARK, FONT, LIGHT, MONO, colour_map, css_variables, theme_of
+from .types import Kpi, Phrase
+
+__all__ = ["report_fragment", "report_html", "write_html"]
+
+FULL_WIDTH, HALF_WIDTH = 880, 440
+"""Natural width of the static pictures: about 80 % of a screen's, so that they stay readable on A4."""
+
+_HERE = Path(__file__).parent
+_NO_PORTFOLIO = "No backtest: the task has no portfolio record. Add one to the task's records:"
+_PORTFOLIO_YAML = """record:
+  - class: SignalRecord
+  - class: PortAnaRecord
+    kwargs:
+      config:
+        strategy: {class: TopkDropoutStrategy, kwargs: {signal: <PRED>, topk: 50, n_drop: 5}}
+        backtest: {start_time: 2017-01-01, end_time: 2020-08-01, account: 100000000, benchmark: SH000300}"""
+_NO_SIGNAL = "No predictions: the task has no signal record."
+
+
+def write_html(report: Report, path: str | Path, *, theme: str = "auto") -> Path:
+    """Write `report` as one self-contained HTML file, atomically, and return its path.
+
+    Parameters
+    ----------
+    report : Report
+        What `build_report` returned.
+    path : str or Path
+        The file; its folder is made if need be.
+    theme : {'auto', 'light', 'dark'}
+        ``auto`` follows the reader's system. On paper it is always light.
+
+    Raises
+    ------
+    UnknownNameError
+        For another theme.
+    OSError
+        Where the file cannot be written; nothing half-written is left.
+    """
+    target = Path(path)
+    text = report_html(report, theme=theme)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def report_html(report: Report, *, theme: str = "auto") -> str:
+    """Return the page that `write_html` writes."""
+    from plotly.offline import get_plotlyjs
+
+    wish = "" if theme == "auto" else f' data-theme="{theme_of(theme).name}"'
+    figures = report.drawn("light")
+    specs = {name: _slim(figure) for name, figure in figures.items() if name != "months"}
+    return "".join(
+        (
+            f'<!DOCTYPE html>\n<html lang="en"{wish}>\n<head>\n<meta charset="utf-8">\n',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
+            '<meta name="color-scheme" content="light dark">\n',
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+            "script-src 'unsafe-inline'; img-src data: blob:; font-src data:\">\n",
+            f'<meta name="generator" content="qnb {__version__}">\n<title>{escape(report.input.title)}</title>\n',
+            f"<style>{_page_variables()}\n{_text('report.css')}</style>\n</head>\n",
+            '<body class="qnb-report"><div class="page">\n',
+            _header(report),
+            _kpis(report.kpis),
+            *_sections(report, figures),
+            _footer(report),
+            "</div>\n",
+            f'<script type="application/json" id="qnb-figures">{_json(specs)}</script>\n',
+            f'<script type="application/json" id="qnb-dark">{_json(colour_map())}</script>\n',
+            f"<script>{get_plotlyjs()}</script>\n<script>{_text('report.js')}</script>\n</body>\n</html>\n",
+        )
+    )
+
+
+def report_fragment(report: Report) -> str:
+    """Return the heart of `report` as static HTML with inline SVG, for a notebook without a live front end.
+
+    It needs no script and no network, and follows JupyterLab's theme where it stands in one.
+    """
+    figures = report.drawn("light")
+    blocks = [
+        _figure(name, figures[name], full=name in ("cumulative", "drawdown"), live=False)
+        for name in ("cumulative", "drawdown", "months", "ic_months", "groups", "turnover")
+        if name in figures and name != "months"
+    ]
+    if "months" in report.data:
+        blocks.insert(min(2, len(blocks)), _months(report.data["months"]))
+    tables = [_table(report.tables[name]) for name in ("summary", "signal_numbers") if name in report.tables]
+    return (
+        f"<style>{_fragment_variables()}\n{_text('report.css')}</style>"
+        f'<div class="qnb-report fragment"><div class="page"><h1>{escape(report.input.title)}</h1>'
+        f"{_lead(report.lead)}{_kpis(report.kpis)}"
+        f'<div class="grid">{"".join(blocks)}{"".join(tables)}</div></div></div>'
+    )
+
+
+def _page_variables() -> str:
+    fonts = f"--qnb-font:{FONT};--qnb-mono:{MONO};"
+    light, dark = css_variables(LIGHT), css_variables(DARK)
+    return (
+        f":root{{{fonts}{light}color-scheme:light}}"
+        "body{margin:0}"
+        f"@media screen and (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}color-scheme:dark}}}}"
+        f"@media screen{{:root[data-theme=dark]{{{dark}color-scheme:dark}}}}"
+    )
+
+
+def _fragment_variables() -> str:
+    font = f"--qnb-font:var(--jp-ui-font-family,{FONT});--qnb-mono:var(--jp-code-font-family,{MONO});"
+    return (
+        f".qnb-report{{{font}{css_variables(LIGHT, jupyter=True)}}}"
+        f'[data-jp-theme-light="false"] .qnb-report{{{css_variables(DARK, jupyter=True)}}}'
+    )
+
+
+def _header(report: Report) -> str:
+    given, run = report.input, report.input.run
+    place = " / ".join(p for p in (run.experiment, run.run_id) if p)
+    origin = " · ".join(p for p in ("Backtest report" if report.has_portfolio else "Report", run.name, place) if p)
+    links = "".join(f'<a href="#{key}">{n} {escape(name)}</a>' for n, (key, name) in enumerate(_parts(report), start=1))
+    return (
+        f'<header><div><p class="origin">{escape(origin)}</p><h1>{escape(given.title)}</h1>{_lead(report.lead)}</div>'
+        f'{_facts(_head_facts(report))}</header>\n<nav aria-label="Sections">{links}</nav>\n'
+    )
+
+
+def _lead(lead: Iterable[Phrase]) -> str:
+    words = "".join(f"<b>{escape(p.text)}</b>" if p.strong else escape(p.text) for p in lead)
+    return f'<p class="lead">{words.strip()}</p>'
+
+
+def _head_facts(report: Report) -> list[tuple[str, str]]:
+    given, run = report.input, report.input.run
+    facts = []
+    if run.status:
+        took = f", {numbers.duration(run.seconds)}" if run.seconds is not None else ""
+        facts.append(("Status", run.status.capitalize() + took))
+    if run.started is not None:
+        facts.append(("Started", numbers.moment(run.started)))
+    if given.made is not None:
+        facts.append(("Made", numbers.moment(given.made)))
+    for name, span in given.segments.items():
+        if len(span) == 2:
+            facts.append((name.capitalize(), f"{numbers.month(span[0])} to {numbers.month(span[1])}"))
+    if "cumulative" in report.data:
+        days = numbers.count(len(report.data["cumulative"].dates))
+        facts.append(("Days", f"{days}, {numbers.count(given.periods)} a year"))
+    return facts
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> str:
+    rows = "".join(f"<div><dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd></div>" for k, v in facts)
+    return f'<dl class="facts">{rows}</dl>' if rows else "<div></div>"
+
+
+def _kpis(kpis: tuple[Kpi, ...]) -> str:
+    if not kpis:
+        return ""
+    cells = "".join(
+        f'<div class="kpi" tabindex="0"><dt>{escape(k.label)}</dt><dd class="value">{_spoken(k.value)}</dd>'
+        f'<dd class="caption">{escape(k.caption)}</dd>'
+        + (f'<dd class="tip" role="tooltip">{escape(k.formula)}</dd>' if k.formula else "")
+        + "</div>"
+        for k in kpis
+    )
+    rest = "".join('<div class="kpi rest"></div>' for _ in range(-len(kpis) % 6))
+    return f'<dl class="kpis">{cells}{rest}</dl>\n'
+
+
+def _spoken(text: str) -> str:
+    """Write a number so that a reader of the screen says 'minus'."""
+    shown = escape(text)
+    if text.startswith(numbers.MINUS):
+        return f'<span role="text" aria-label="minus {escape(text[1:])}">{shown}</span>'
+    return shown
+
+
+def _parts(report: Report) -> list[tuple[str, str]]:
+    parts = [("performance", "Performance"), ("signal", "Signal")]
+    if report.has_portfolio:
+        parts.append(("portfolio", "Portfolio"))
+    if "orders" in report.tables:
+        parts.append(("trades", "Trades"))
+    if report.input.provenance or report.input.command:
+        parts.append(("provenance", "Provenance"))
+    return parts
+
+
+def _sections(report: Report, figures: Mapping[str, go.Figure]) -> Iterable[str]:
+    bodies = {
+        "performance": _performance,
+        "signal": _signal,
+        "portfolio": _portfolio,
+        "trades": _trades,
+        "provenance": _provenance,
+    }
+    for n, (key, name) in enumerate(_parts(report), start=1):
+        title = "Trades, with their reasons" if key == "trades" else name
+        yield (
+            f'<section id="{key}" aria-labelledby="h-{key}"><h2 id="h-{key}"><span class="n">{n}</span>{title}</h2>'
+            f"{bodies[key](report, figures)}</section>\n"
+        )
+
+
+def _performance(report: Report, figures: Mapping[str, go.Figure]) -> str:
+    if not report.has_portfolio:
+        return f'<p class="absent">{_NO_PORTFOLIO}</p><pre>{escape(_PORTFOLIO_YAML)}</pre>'
+    blocks = []
+    for spec in report.specs:
+        if spec.section != "performance" or spec.name in ("months", "excess"):
+            continue
+        if spec.name == "rolling":
+            blocks.append(_summary_beside_months(report, figures))
+        blocks.append(_figure(spec.name, figures[spec.name], full=spec.full))
+    if "rolling" not in report.data:
+        blocks.append(_summary_beside_months(report, figures))
+    if "worst_drawdowns" in report.tables:
+        blocks.append(_table(report.tables["worst_drawdowns"], full=True))
+    return f'<div class="grid">{"".join(blocks)}</div>'
+
+
+def _summary_beside_months(report: Report, figures: Mapping[str, go.Figure]) -> str:
+    right = _months(report.data["months"])
+    if "excess" in figures:
+        right += _figure("excess", figures["excess"])
+    return f'{_table(report.tables["summary"])}<div class="stack">{right}</div>'
+
+
+def _signal(report: Report, figures: Mapping[str, go.Figure]) -> str:
+    blocks = [_figure(s.name, figures[s.name], full=s.full) for s in report.specs if s.section == "signal"]
+    if not blocks:
+        return f'<p class="absent">{_NO_SIGNAL}</p>'
+    if "signal_numbers" in report.tables:
+        blocks.append(_table(report.tables["signal_numbers"]))
+    return f'<div class="grid">{"".join(blocks)}</div>'
+
+
+def _portfolio(report: Report, figures: Mapping[str, go.Figure]) -> str:
+    blocks = [_figure(s.name, figures[s.name], full=s.full) for s in report.specs if s.section == "portfolio"]
+    return f'<div class="grid">{"".join(blocks)}</div>'
+
+
+def _trades(report: Report, figures: Mapping[str, go.Figure]) -> str:
+    blocks = [_table(report.tables[name], full=True) for name in ("orders", "reasons")]
+    return f'<div class="grid">{"".join(blocks)}</div>'
+
+
+def _provenance(report: Report, figures: Mapping[str, go.Figure]) -> str:
+    columns = "".join(
+        f"<div><h3>{escape(str(name))}</h3>{_facts(facts.items())}</div>"
+        for name, facts in report.input.provenance.items()
+    )
+    command = f"<pre>{escape(report.input.command)}</pre>" if report.input.command else ""
+    return f'<div class="origins">{columns}</div>{command}'
+
+
+def _footer(report: Report) -> str:
+    run = report.input.run
+    right = " · ".join(p for p in (run.name, run.run_id) if p)
+    return (
+        f"<footer><span>Made by qnb {__version__}. One file; it needs no network. Past returns say little of future "
+        f"ones.</span><span>{escape(right)}</span></footer>\n"
+    )
+
+
+def _figure(name: str, figure: go.Figure, *, full: bool = False, live: bool = True) -> str:
+    spec = figure.to_plotly_json()
+    meta = spec["layout"]["meta"]
+    picture = figure_svg(spec, width=FULL_WIDTH if full else HALF_WIDTH)
+    keys = "".join(
+        f'<span style="color:var({_variable(colour)})"><b>{escape(label)}</b> '
+        f'<span style="color:var(--qnb-text)">{escape(value)}</span></span>'
+        for label, value, colour in meta["labels"]
+    )
+    button = (
+        f'<button type="button" class="as-table" data-of="{escape(name)}" aria-controls="numbers-{escape(name)}" '
+        f'aria-expanded="false" hidden>Show as table</button>'
+        if live
+        else ""
+    )
+    drawn = f'<div class="live" data-figure="{escape(name)}"></div>' if live else ""
+    numbers_box = f'<div class="as-numbers" id="numbers-{escape(name)}" hidden></div>' if live else ""
+    return (
+        f'<figure class="{"full" if full else "half"}" id="figure-{escape(name)}">{_caption(meta["title"], meta["note"])}'
+        f"{button}"
+        + (f'<div class="keys" aria-hidden="true">{keys}</div>' if keys else "")
+        + f'<div class="chart" role="img" aria-label="{escape(meta["aria"])}">{picture}{drawn}</div>'
+        f"{numbers_box}</figure>"
+    )
+
+
+def _caption(title: str, note: str) -> str:
+    words = f'<span class="note">{escape(note)}</span>' if note else ""
+    return f"<figcaption><h3>{escape(title)}</h3>{words}</figcaption>"
+
+
+def _table(table: Table, *, full: bool = False) -> str:
+    names = ("full" if full else "half") + (" long" if len(table.rows) > 20 else "")
+    return f'<figure class="{names}" id="table-{table.name}">{_caption(table.title, table.note)}{table_html(table)}</figure>'
+
+
+def _months(data: MonthsData) -> str:
+    from .figures.months import FULL_AT, MONTHS
+
+    head = "".join(f'<th scope="col">{m}</th>' for m in MONTHS)
+    rows = []
+    for year, values, total in zip(data.years, data.values.tolist(), data.totals.tolist(), strict=True):
+        cells = "".join(_heat(v, FULL_AT) for v in values)
+        text = numbers.decimal(total * 100, 1, sign=True)
+        rows.append(f'<tr><th scope="row">{year}</th>{cells}<td>{text}</td></tr>')
+    how = "summed" if data.mode == "sum" else "compounded"
+    title = f"{data.what} by month"
+    return (
+        f'<figure class="half" id="figure-months">{_caption(title, f"%, after cost, daily returns {how}")}'
+        f'<div class="scroll"><table class="months"><caption class="unseen">{escape(title)} in percent</caption>'
+        f'<thead><tr><th scope="col"><span class="unseen">Year</span></th>{head}<th scope="col">Year</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f'<p class="months-note">{escape(data.sentence)} Blue is above zero, orange below; the strength of the colour '
+        f"stops at {FULL_AT * 100:.0f}{numbers.SPACE}%.</p></figure>"
+    )
+
+
+def _heat(value: float, full_at: float) -> str:
+    if value != value:
+        return "<td></td>"
+    part = min(abs(value) / full_at, 1.0) * 100
+    token = "excess" if value < 0 else "run"
+    ground = f"background:color-mix(in srgb,var(--qnb-{token}) calc({part:.0f}% * var(--qnb-heat)),transparent)"
+    return f'<td style="{ground}">{numbers.decimal(value * 100, 1, sign=True)}</td>'
+
+
+def _variable(colour: str) -> str:
+    from .theme import css_names
+
+    return css_names().get(colour, "--qnb-text")
+
+
+def _slim(figure: go.Figure) -> dict[str, Any]:
+    return figure.to_plotly_json()
+
+
+def _json(value: Any) -> str:
+    """Return JSON that can stand in a script element: nothing in it can end the element or begin a comment."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character, code in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
+        text = text.replace(character, code)
+    return text
+
+
+def _text(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
