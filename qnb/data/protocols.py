@@ -86,9 +86,11 @@ class RowIndex:
             days, day_codes = np.unique(self.dates, return_inverse=True)
         else:
             day_codes = np.repeat(np.arange(len(days), dtype=np.int32), np.diff(starts))
+        levels: list[Any] = [pd.DatetimeIndex(days), pd.Index(self.instruments)]
+        codes: list[Any] = [day_codes, self.codes]
         return pd.MultiIndex(
-            levels=[pd.DatetimeIndex(days), pd.Index(self.instruments, dtype=object)],
-            codes=[day_codes, self.codes],
+            levels=levels,
+            codes=codes,
             names=["datetime", "instrument"],
             verify_integrity=False,
         )

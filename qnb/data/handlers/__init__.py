@@ -1,0 +1,1 @@
+"""Ready-made handlers, one feature set a file."""
