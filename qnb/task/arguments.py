@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -16,7 +17,7 @@ from . import catalogue
 from .aliases import alias, is_peer_path
 from .booster_parameters import BOOSTER_PARAMETERS
 from .component import Description, describe
-from .document import Document, Path
+from .document import Document, Path, dotted
 from .sources import Signature, classes_in, find_module_file, signature_of, signature_of_member
 from .types import misfit
 
@@ -107,7 +108,10 @@ def inspect_component(
     except UnknownNameError as error:
         if what.module and error.kind == "module":
             return None, document.problem(_said(error), (*path, "module_path"), remedy=_remedy(error))
-        if not what.module and _is_entry_point(kind, what.name):
+        if is_peer_path(what.module):
+            remedy = _near_miss(what.name, catalogue.names(error.kind))
+            return None, document.problem(f"qnb has no {what.name} of {what.module}", here, remedy=remedy)
+        if _is_entry_point(kind, what.name):
             return None, None
         return None, document.problem(_said(error), here, remedy=_remedy(error, kind, what))
     return Inspected(member.name, member, signature_of_member(member)), None
@@ -261,22 +265,26 @@ def _is_entry_point(kind: str, name: str) -> bool:
     return any(point.name == name for point in entry_points(group=f"qnb.{kind}"))
 
 
+def _near_miss(name: str, known: Iterable[str]) -> str:
+    """Return a remedy only for what is surely a slip of the pen: the peer has classes that look like others of ours."""
+    found = get_close_matches(name, list(known), n=1, cutoff=0.85)
+    return f"did you mean {found[0]!r}?" if found else "there is no counterpart of it yet"
+
+
 def _said(error: UnknownNameError) -> str:
-    return f"no {error.kind} {error.name!r}"
+    return f"no {error.kind.replace('_', ' ')} {error.name!r}"
 
 
 def _remedy(error: UnknownNameError, kind: str = "", what: Description | None = None) -> str:
     if error.suggestions:
         return "did you mean " + " or ".join(map(repr, error.suggestions[:2])) + "?"
-    if what is not None:
-        others = sorted({m.kind for m in catalogue.kinds_of(what.name)} - {kind})
-        if others:
-            return f"{what.name} is a {others[0].replace('_', ' ')}"
-        if is_peer_path(what.module):
-            return "qnb has no counterpart of it"
-        return "a class of your own needs its module_path"
-    return error.hint
+    if what is None:
+        return error.hint
+    others = sorted({m.kind for m in catalogue.kinds_of(what.name)} - {kind})
+    if others:
+        return f"{what.name} is a {others[0].replace('_', ' ')}"
+    return "a class of your own needs its module_path"
 
 
 def _written(document: Document, path: Path) -> set[Path]:
-    return {(*path, k) for k in ("class", "module_path") if ".".join(map(str, (*path, k))) in document.places}
+    return {(*path, k) for k in ("class", "module_path") if dotted((*path, k)) in document.places}

@@ -26,7 +26,9 @@ MAX_NODES = 100_000
 MAX_DEPTH = 50
 
 _CORE = "tag:yaml.org,2002:"
+_PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*[ \t]+)*")
 _HINTS = (
+    (r"found another document", "a workflow is one document; remove the line ---"),
     (r"cannot start any token", "a tab cannot indent YAML, and % @ ` need quotes"),
     (r"mapping values are not allowed", "check the indentation; a value with a colon needs quotes"),
     (r"could not find expected ':'", "a key ends with a colon and a space"),
@@ -239,12 +241,14 @@ class _Reader:
         key_line, key_column = self._at(key) if key is not None else (line, column)
         exact = False
         if isinstance(node, ScalarNode):
-            if node.style in ("'", '"'):
-                column += 1
-            raw = self.filled.text[node.start_mark.index : node.end_mark.index] if node.style in ("'", '"') else ""
-            one_line = node.start_mark.line == node.end_mark.line and node.style not in ("|", ">")
-            unescaped = not raw or raw[1:-1] == node.value
-            exact = one_line and unescaped and node.start_mark.line not in self.filled.changed
+            text, mark = self.filled.text, node.start_mark
+            properties = _PROPERTIES.match(text, mark.index)  # the node starts at its anchor or tag
+            assert properties is not None
+            quoted = node.style in ("'", '"')
+            begin = properties.end() + quoted
+            if node.start_mark.line == node.end_mark.line and node.style not in ("|", ">"):
+                column += begin - mark.index
+                exact = text.startswith(node.value, begin) and mark.line not in self.filled.changed
         elif key is not None:
             line, column = key_line, key_column
         self.places[dotted(path)] = Place(line, column, key_line, key_column, exact, self.source)
