@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+
+from .types import Mode
 
 
-def accumulate(returns, mode):
+def accumulate(returns: np.ndarray, mode: Mode) -> np.ndarray:
     r = np.nan_to_num(returns, nan=0.0)
     return np.cumsum(r) if mode == "sum" else np.cumprod(1.0 + r) - 1.0
 
 
-def drawdown(returns, mode):
+def drawdown(returns: np.ndarray, mode: Mode) -> np.ndarray:
     c = accumulate(returns, mode)
     if mode == "sum":
         return c - np.maximum.accumulate(c)
     return (1 + c) / np.maximum.accumulate(1 + c) - 1
 
 
-def ranks(m):
-    import pandas as pd
-
+def ranks(m: np.ndarray) -> np.ndarray:
     return pd.DataFrame(m).rank(axis=1).to_numpy()
 
 
-def row_correlation(a, b):
+def row_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     ok = np.isfinite(a) & np.isfinite(b)
     n = ok.sum(1)
     x = np.where(ok, a, 0.0)
@@ -34,21 +35,17 @@ def row_correlation(a, b):
         return (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
 
 
-def rolling_mean(v, w):
-    import pandas as pd
-
+def rolling_mean(v: np.ndarray, w: int) -> np.ndarray:
     out = pd.Series(v).rolling(w, min_periods=max(1, round(w * 0.8))).mean().to_numpy()
     return np.where(np.arange(len(out)) < w - 1, np.nan, out)
 
 
-def rolling_ratio(v, w, periods):
-    import pandas as pd
-
+def rolling_ratio(v: np.ndarray, w: int, periods: int) -> np.ndarray:
     s = pd.Series(v).rolling(w)
     return (s.mean() / s.std() * np.sqrt(periods)).to_numpy()
 
 
-def spells(depth, count):
+def spells(depth: np.ndarray, count: int) -> list[tuple[int, int, int | None]]:
     """(peak, trough, recovered or None) of the worst `count` spells below the high, deepest first."""
     below = depth < -1e-12
     edges = np.flatnonzero(np.diff(np.concatenate([[False], below, [False]]).astype(np.int8)))
@@ -60,7 +57,7 @@ def spells(depth, count):
     return found[:count]
 
 
-def group_means(scores, labels, groups):
+def group_means(scores: np.ndarray, labels: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean label by day and score group (0 = highest scores), and of all; NaN where a group is empty."""
     both = np.isfinite(scores) & np.isfinite(labels)
     n = both.sum(1)
@@ -74,7 +71,7 @@ def group_means(scores, labels, groups):
         return means, y.sum(1) / n
 
 
-def autocorrelation(scores, lags):
+def autocorrelation(scores: np.ndarray, lags: np.ndarray) -> np.ndarray:
     x = ranks(scores)
     out = []
     for k in lags:

@@ -65,7 +65,7 @@ class Kind:
     write : callable
         Value in natural units (0.106) -> text (``+10.6 %``).
     tick : callable
-        The same for an axis, where fewer digits do.
+        ``tick(value, digits)``: the same for an axis, whose ticks share their digits.
     scale : float
         Factor from natural units to those of the axis: 100 for percentages.
     digits, unit, sign : int, str, bool
@@ -73,37 +73,24 @@ class Kind:
     """
 
     write: Callable[[Any], str]
-    tick: Callable[[Any], str]
+    tick: Callable[[float, int], str]
     scale: float = 1.0
     digits: int = 2
     unit: str = ""
     sign: bool = False
 
     @property
-    def hover(self) -> str:
-        """Value part of a hover template."""
+    def hover(self) -> dict[str, str]:
+        """How an axis writes a value under the pointer; it knows a real minus, which a hover template does not."""
         unit = f"{numbers.SPACE}{self.unit}" if self.unit else ""
-        return f"%{{y:{'+' if self.sign else ''},.{self.digits}f}}{unit}"
+        return {"hoverformat": f"{'+' if self.sign else ''},.{self.digits}f", "ticksuffix": unit}
 
 
-def _short_percent(value: Any) -> str:
-    return numbers.percent(value, 0 if abs(value * 100 - round(value * 100)) < 1e-6 else 1)
-
-
-def _short_share(value: Any) -> str:
-    return numbers.share(value, 0 if abs(value * 100 - round(value * 100)) < 1e-6 else 1)
-
-
-def _short_decimal(value: Any) -> str:
-    digits = next((d for d in range(4) if abs(value * 10**d - round(value * 10**d)) < 1e-6), 4)
-    return numbers.decimal(value, digits)
-
-
-PERCENT = Kind(numbers.percent, _short_percent, 100.0, 1, "%", True)
-SHARE = Kind(numbers.share, _short_share, 100.0, 1, "%")
-RATIO = Kind(numbers.ratio, _short_decimal)
-IC = Kind(lambda v: numbers.decimal(v, 3), _short_decimal, digits=4)
-COUNT = Kind(numbers.count, numbers.count, digits=0)
+PERCENT = Kind(numbers.percent, numbers.percent, 100.0, 1, "%", True)
+SHARE = Kind(numbers.share, numbers.share, 100.0, 1, "%")
+RATIO = Kind(numbers.ratio, numbers.decimal)
+IC = Kind(lambda v: numbers.decimal(v, 3), numbers.decimal, digits=4)
+COUNT = Kind(numbers.count, lambda v, digits: numbers.count(v), digits=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +249,8 @@ def assemble(
             "head": HEAD,
             "sync": sync,
             "first": first_column,
-            "labels": [[label.name, label.value, label.colour] for label in labels],
+            "labels": [[n.name, n.value, n.colour] for n in sorted(labels, key=lambda n: -n.at)],
+            "ends": [n.name for n in labels],
         },
     }
     return go.Figure({"data": list(traces), "layout": spec})
@@ -282,7 +270,7 @@ def line_trace(days: Sequence[str], line: Line, kept: np.ndarray, **extra: Any) 
         "y": rounded(line.values[kept] * line.kind.scale, line.kind.digits + 1),
         "line": stroke,
         "connectgaps": False,
-        "hovertemplate": f"{plain(line.name)} <b>{line.kind.hover}</b><extra></extra>",
+        "hovertemplate": f"{plain(line.name)} <b>%{{y}}</b><extra></extra>",
         "meta": meta_of(line.kind, line.name),
         **extra,
     }
@@ -314,10 +302,9 @@ def day_axis(dates: np.ndarray, theme: Theme, *, lines: bool = False, **extra: A
         "range": [str(first - before), str(last + after)],
         "nticks": 6,
         "tickformatstops": [
-            {"dtickrange": [None, 86_400_000], "value": "%b %d"},
-            {"dtickrange": [86_400_000, "M1"], "value": "%b %d"},
+            {"dtickrange": ["M12", None], "value": "%Y"},  # the first that matches counts
             {"dtickrange": ["M1", "M12"], "value": "%b %Y"},
-            {"dtickrange": ["M12", None], "value": "%Y"},
+            {"dtickrange": [None, "M1"], "value": "%b %d"},
         ],
         "hoverformat": "%Y-%m-%d",
         "showgrid": lines,
@@ -333,12 +320,14 @@ def day_axis(dates: np.ndarray, theme: Theme, *, lines: bool = False, **extra: A
 def value_axis(low: float, high: float, kind: Kind, theme: Theme, *, count: int = 5, **extra: Any) -> dict[str, Any]:
     """Return a value axis from `low` to `high` (natural units) with round ticks as `kind` writes them."""
     marks = ticks_between(low, high, count)
+    digits = next((d for d in range(4) if all(_is_round(m * kind.scale, d) for m in marks)), 4)
     return {
         "range": [round(low * kind.scale, 6), round(high * kind.scale, 6)],
         "tickvals": [round(m * kind.scale, 6) for m in marks],
-        "ticktext": [kind.tick(m) for m in marks],
+        "ticktext": [kind.tick(m, digits) for m in marks],
         "tickmode": "array",
         "zerolinecolor": theme.zero,
+        **kind.hover,
         **extra,
     }
 
@@ -473,6 +462,10 @@ def _label_text(label: Label, theme: Theme) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) <= 18 else name[:17] + "…"
+
+
+def _is_round(value: float, digits: int) -> bool:
+    return abs(value * 10**digits - round(value * 10**digits)) < 1e-6
 
 
 def _foot(block: Sequence[float]) -> float:

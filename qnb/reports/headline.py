@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -28,16 +28,16 @@ def kpis_of(
     orders: OrdersData | None,
 ) -> tuple[Kpi, ...]:
     """Return the numbers of the head; those of a part that is missing are left out."""
-    found = []
+    found: list[Kpi] = []
     returns = material.returns
-    if returns is not None and summary is not None:
-        found += list(_performance(returns, summary, material.mode))[:3]
-    found += list(_signal(material, signal))
-    if returns is not None and summary is not None:
+    performance = [] if returns is None or summary is None else _performance(returns, summary, material.mode)
+    found += performance[:3]
+    found += _signal(material, signal)
+    if returns is not None:
         found.append(_turnover(returns))
-        found += list(_performance(returns, summary, material.mode))[3:]
-        found += list(_account(material, returns))
-    found += list(_trades(material, orders))
+        found += performance[3:]
+        found += _account(material, returns)
+        found += _trades(material, returns, orders)
     return tuple(found)
 
 
@@ -73,68 +73,51 @@ def _main(summary: SummaryData) -> tuple[Risk, Risk, str]:
     return summary.excess, summary.excess_before, "excess"
 
 
-def _performance(returns: Returns, summary: SummaryData, mode: str) -> Iterator[Kpi]:
+def _performance(returns: Returns, summary: SummaryData, mode: str) -> list[Kpi]:
     risk, before, what = _main(summary)
-    excess = what == "excess"
+    excess, of, n = what == "excess", f"of the {what}", returns.periods
     r = "r = return − cost − benchmark" if excess else "r = return − cost"
-    n = returns.periods
     annual = f"mean(r) × {n}" if mode == "sum" else f"(1 + total)^({n} / days) − 1"
-    yield Kpi(
-        "annual_return",
-        "Excess return, after cost" if excess else "Return, after cost",
-        numbers.percent(risk.annual),
-        f"a year, {n} days",
-        f"{annual}; {r}",
-        risk.annual,
-    )
-    yield Kpi(
-        "ratio",
-        "Information ratio" if excess else "Sharpe ratio",
-        numbers.ratio(risk.ratio),
-        f"before cost {numbers.ratio(before.ratio)}",
-        f"mean(r) / std(r) × √{n}; {r}",
-        risk.ratio,
-    )
     depth = "min(c − max c), c the running sum of r" if mode == "sum" else "min(c / max c) − 1, c compounded"
-    yield Kpi(
-        "drawdown", "Max drawdown", numbers.percent(risk.drawdown), f"of the {what} return" if excess else "of the return",
-        f"{depth}; {r}", risk.drawdown,
-    )  # fmt: skip
-    of = f"of the {what}"
-    yield Kpi(
-        "volatility",
-        f"Volatility {of}",
-        numbers.share(risk.volatility),
-        "a year",
-        f"std(r) × √{n}; {r}",
-        risk.volatility,
-    )
-    yield Kpi(
-        "sortino", "Sortino", numbers.ratio(risk.sortino), of,
-        f"return a year / (√mean(min(r, 0)²) × √{n}); {r}", risk.sortino,
-    )  # fmt: skip
-    yield Kpi(
-        "calmar", "Calmar", numbers.ratio(risk.calmar), of, "return a year / depth of the worst drawdown", risk.calmar
-    )
-    yield Kpi(
-        "days_above", "Days above zero", numbers.share(risk.days_above),
-        f"{numbers.count(risk.days_above_count)} of {numbers.count(risk.days)}", f"share of days with r > 0; {r}",
-        risk.days_above,
-    )  # fmt: skip
+    days = f"{numbers.count(risk.days_above_count)} of {numbers.count(risk.days)}"
+    rows: list[tuple[str, str, float, Callable[[float], str], str, str]] = [
+        (
+            "annual_return", "Excess return, after cost" if excess else "Return, after cost", risk.annual,
+            numbers.percent, f"a year, {n} days", f"{annual}; {r}",
+        ),
+        (
+            "ratio", "Information ratio" if excess else "Sharpe ratio", risk.ratio,
+            numbers.ratio, f"before cost {numbers.ratio(before.ratio)}", f"mean(r) / std(r) × √{n}; {r}",
+        ),
+        (
+            "drawdown", "Max drawdown", risk.drawdown,
+            numbers.percent, f"of the {what} return" if excess else of, f"{depth}; {r}",
+        ),
+        ("volatility", f"Volatility {of}", risk.volatility, numbers.share, "a year", f"std(r) × √{n}; {r}"),
+        (
+            "sortino", "Sortino", risk.sortino,
+            numbers.ratio, of, f"return a year / (√mean(min(r, 0)²) × √{n}); {r}",
+        ),
+        ("calmar", "Calmar", risk.calmar, numbers.ratio, of, "return a year / depth of the worst drawdown"),
+        ("days_above", "Days above zero", risk.days_above, numbers.share, days, f"share of days with r > 0; {r}"),
+    ]  # fmt: skip
+    return [
+        Kpi(key, label, write(value), caption, formula, value) for key, label, value, write, caption, formula in rows
+    ]
 
 
 def _signal(material: Material, signal: SignalNumbers | None) -> Iterator[Kpi]:
     metrics = material.given.metrics
-    formula = "mean over the days of the correlation of score and label; ICIR = mean / std"
-    for key, name, stats in (
-        ("ic", "IC", signal.ic if signal else None),
-        ("rank_ic", "Rank IC", signal.rank_ic if signal else None),
+    formula = "mean over the days of the {} of score and label; ICIR = mean / std"
+    for key, name, ratio, how, stats in (
+        ("ic", "IC", "ICIR", "correlation", signal.ic if signal else None),
+        ("rank_ic", "Rank IC", "Rank ICIR", "rank correlation", signal.rank_ic if signal else None),
     ):
         value = stats.mean if stats is not None else metrics.get(name)
-        stability = stats.icir if stats is not None else metrics.get(f"{name}IR".replace("ICIR", "ICIR"))
+        stability = stats.icir if stats is not None else metrics.get(ratio)
         if value is not None:
-            short = "ICIR" if key == "ic" else "rank ICIR"
-            yield Kpi(key, name, numbers.ic(value), f"{short} {numbers.icir(stability)}", formula, float(value))
+            caption = f"{'ICIR' if key == 'ic' else 'rank ICIR'} {numbers.icir(stability)}"
+            yield Kpi(key, name, numbers.ic(value), caption, formula.format(how), float(value))
 
 
 def _turnover(returns: Returns) -> Kpi:
@@ -165,39 +148,35 @@ def _account(material: Material, returns: Returns) -> Iterator[Kpi]:
     )
 
 
-def _trades(material: Material, orders: OrdersData | None) -> Iterator[Kpi]:
-    given, returns = material.given, material.returns
-    if orders is None or returns is None:
+def _trades(material: Material, returns: Returns, orders: OrdersData | None) -> Iterator[Kpi]:
+    if orders is None:
         return
     caption = f"{numbers.decimal(orders.executed / len(returns.dates), 1)} a day"
-    cost = float(np.nansum(given.orders["cost"])) if given.orders is not None and "cost" in given.orders else None
-    if cost is not None:
-        caption += f"; cost {numbers.money(cost, given.currency)}"
-    yield Kpi(
-        "trades", "Trades", numbers.count(orders.executed), caption, "orders executed at least in part", orders.executed
-    )
+    cost = float(orders.by_reason["cost"].sum())
+    if cost > 0:
+        caption += f"; cost {numbers.money(cost, material.given.currency)}"
+    number = float(orders.executed)
+    yield Kpi("trades", "Trades", numbers.count(number), caption, "orders executed at least in part", number)
 
 
 def _outcome(returns: Returns, summary: SummaryData) -> list[Phrase]:
     risk, _, what = _main(summary)
-    size = numbers.percent(risk.annual)
     first, last = numbers.day(returns.dates[0]), numbers.day(returns.dates[-1])
     when = f" on {first}" if first == last else f" from {first} to {last}"
-    if what == "excess":
-        verb = "beat" if risk.annual > 0 else "trailed" if risk.annual < 0 else "matched"
-        start = f"After cost the strategy {verb} {returns.benchmark}"
-        size = numbers.share(abs(risk.annual))
-        middle = [
-            Phrase(start + ("" if verb == "matched" else " by ")),
-            Phrase("" if verb == "matched" else f"{size} a year", True),
-        ]
-        ratio = "an information ratio"
+    ratio = "an information ratio" if what == "excess" else "a Sharpe ratio"
+    if what != "excess":
+        words = [Phrase("After cost the strategy returned "), Phrase(f"{numbers.percent(risk.annual)} a year", True)]
+    elif risk.annual == 0:
+        words = [Phrase(f"After cost the strategy returned as much as {returns.benchmark}")]
     else:
-        middle = [Phrase("After cost the strategy returned "), Phrase(f"{size} a year", True)]
-        ratio = "a Sharpe ratio"
+        verb = "beat" if risk.annual > 0 else "trailed"
+        words = [
+            Phrase(f"After cost the strategy {verb} {returns.benchmark} by "),
+            Phrase(f"{numbers.share(abs(risk.annual))} a year", True),
+        ]
     if not np.isfinite(risk.ratio):
-        return [*middle, Phrase(f"{when}. ")]
-    return [*middle, Phrase(f"{when}, with {ratio} of "), Phrase(numbers.ratio(risk.ratio), True), Phrase(". ")]
+        return [*words, Phrase(f"{when}. ")]
+    return [*words, Phrase(f"{when}, with {ratio} of "), Phrase(numbers.ratio(risk.ratio), True), Phrase(". ")]
 
 
 def _worst(drawdown: DrawdownData | None) -> list[Phrase]:

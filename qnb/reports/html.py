@@ -1,8 +1,8 @@
 """Lays a report out as one HTML file that needs nothing else, and as a static fragment for a notebook.
 
-Every text that comes from a run is escaped where it enters the page: names and numbers by `html.escape`, figures as JSON
-in which no character can end a script element. Static pictures of the figures stand in the page from the start; the
-script draws the live ones over them, and print and pages without a script keep the pictures.
+Every text that comes from a run is escaped where it enters the page: names and numbers by `html.escape`, figures as
+JSON in which no character can end a script element. Static pictures of the figures stand in the page from the start;
+the script draws the live ones over them, and print and pages without a script keep the pictures.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import plotly.graph_objects as go
 from .. import __version__
 from . import numbers
 from .build import Report
-from .figures.months import MonthsData
+from .figures.months import FULL_AT, MONTHS, MonthsData
 from .svg import figure_svg
 from .table import Table, table_html
-from .theme import DARK, FONT, LIGHT, MONO, colour_map, css_variables, theme_of
+from .theme import DARK, FONT, LIGHT, MONO, colour_map, css_names, css_variables, theme_of
 from .types import Kpi, Phrase
 
 __all__ = ["report_fragment", "report_html", "write_html"]
@@ -83,7 +83,7 @@ def report_html(report: Report, *, theme: str = "auto") -> str:
 
     wish = "" if theme == "auto" else f' data-theme="{theme_of(theme).name}"'
     figures = report.drawn("light")
-    specs = {name: _slim(figure) for name, figure in figures.items() if name != "months"}
+    specs = {name: figure.to_plotly_json() for name, figure in figures.items() if name != "months"}
     return "".join(
         (
             f'<!DOCTYPE html>\n<html lang="en"{wish}>\n<head>\n<meta charset="utf-8">\n',
@@ -114,7 +114,7 @@ def report_fragment(report: Report) -> str:
     figures = report.drawn("light")
     blocks = [
         _figure(name, figures[name], full=name in ("cumulative", "drawdown"), live=False)
-        for name in ("cumulative", "drawdown", "months", "ic_months", "groups", "turnover")
+        for name in ("cumulative", "drawdown", "months", "ic_months", "groups")
         if name in figures and name != "months"
     ]
     if "months" in report.data:
@@ -257,7 +257,7 @@ def _summary_beside_months(report: Report, figures: Mapping[str, go.Figure]) -> 
     right = _months(report.data["months"])
     if "excess" in figures:
         right += _figure("excess", figures["excess"])
-    return f'{_table(report.tables["summary"])}<div class="stack">{right}</div>'
+    return f'{_table(report.tables["summary"])}<div class="stack wide">{right}</div>'
 
 
 def _signal(report: Report, figures: Mapping[str, go.Figure]) -> str:
@@ -300,27 +300,28 @@ def _footer(report: Report) -> str:
 def _figure(name: str, figure: go.Figure, *, full: bool = False, live: bool = True) -> str:
     spec = figure.to_plotly_json()
     meta = spec["layout"]["meta"]
-    picture = figure_svg(spec, width=FULL_WIDTH if full else HALF_WIDTH)
-    keys = "".join(
-        f'<span style="color:var({_variable(colour)})"><b>{escape(label)}</b> '
-        f'<span style="color:var(--qnb-text)">{escape(value)}</span></span>'
-        for label, value, colour in meta["labels"]
-    )
-    button = (
-        f'<button type="button" class="as-table" data-of="{escape(name)}" aria-controls="numbers-{escape(name)}" '
-        f'aria-expanded="false" hidden>Show as table</button>'
-        if live
-        else ""
-    )
-    drawn = f'<div class="live" data-figure="{escape(name)}"></div>' if live else ""
-    numbers_box = f'<div class="as-numbers" id="numbers-{escape(name)}" hidden></div>' if live else ""
-    return (
-        f'<figure class="{"full" if full else "half"}" id="figure-{escape(name)}">{_caption(meta["title"], meta["note"])}'
-        f"{button}"
-        + (f'<div class="keys" aria-hidden="true">{keys}</div>' if keys else "")
-        + f'<div class="chart" role="img" aria-label="{escape(meta["aria"])}">{picture}{drawn}</div>'
-        f"{numbers_box}</figure>"
-    )
+    key = escape(name)
+    parts = [f'<figure class="{"full" if full else "half"}" id="figure-{key}">{_caption(meta["title"], meta["note"])}']
+    if live:
+        parts.append(
+            f'<button type="button" class="as-table" data-of="{key}" aria-controls="numbers-{key}" '
+            'aria-expanded="false" hidden>Show as table</button>'
+        )
+        if meta["labels"]:
+            parts.append(f'<div class="keys" aria-hidden="true">{"".join(_key(*n) for n in meta["labels"])}</div>')
+    parts.append(f'<div class="chart" role="img" aria-label="{escape(meta["aria"])}">')
+    parts.append(figure_svg(spec, width=FULL_WIDTH if full else HALF_WIDTH))
+    if live:
+        parts.append(f'<div class="live" data-figure="{key}"></div></div>')
+        parts.append(f'<div class="as-numbers" id="numbers-{key}" hidden></div>')
+    else:
+        parts.append("</div>")
+    return "".join((*parts, "</figure>"))
+
+
+def _key(label: str, value: str, colour: str) -> str:
+    variable = css_names().get(colour, "--qnb-text")
+    return f'<span style="color:var({variable})"><b>{escape(label)}</b> <span class="key">{escape(value)}</span></span>'
 
 
 def _caption(title: str, note: str) -> str:
@@ -329,23 +330,22 @@ def _caption(title: str, note: str) -> str:
 
 
 def _table(table: Table, *, full: bool = False) -> str:
-    names = ("full" if full else "half") + (" long" if len(table.rows) > 20 else "")
-    return f'<figure class="{names}" id="table-{table.name}">{_caption(table.title, table.note)}{table_html(table)}</figure>'
+    names = ("full" if full else "half wide") + (" long" if len(table.rows) > 20 else "")
+    caption = _caption(table.title, table.note)
+    return f'<figure class="{names}" id="table-{table.name}">{caption}{table_html(table)}</figure>'
 
 
 def _months(data: MonthsData) -> str:
-    from .figures.months import FULL_AT, MONTHS
-
     head = "".join(f'<th scope="col">{m}</th>' for m in MONTHS)
     rows = []
     for year, values, total in zip(data.years, data.values.tolist(), data.totals.tolist(), strict=True):
-        cells = "".join(_heat(v, FULL_AT) for v in values)
+        cells = "".join(_heat(v) for v in values)
         text = numbers.decimal(total * 100, 1, sign=True)
         rows.append(f'<tr><th scope="row">{year}</th>{cells}<td>{text}</td></tr>')
     how = "summed" if data.mode == "sum" else "compounded"
     title = f"{data.what} by month"
     return (
-        f'<figure class="half" id="figure-months">{_caption(title, f"%, after cost, daily returns {how}")}'
+        f'<figure class="half wide" id="figure-months">{_caption(title, f"%, after cost, daily returns {how}")}'
         f'<div class="scroll"><table class="months"><caption class="unseen">{escape(title)} in percent</caption>'
         f'<thead><tr><th scope="col"><span class="unseen">Year</span></th>{head}<th scope="col">Year</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -354,37 +354,19 @@ def _months(data: MonthsData) -> str:
     )
 
 
-def _heat(value: float, full_at: float) -> str:
+def _heat(value: float) -> str:
     if value != value:
         return "<td></td>"
-    part = min(abs(value) / full_at, 1.0) * 100
+    part = min(abs(value) / FULL_AT, 1.0) * 100
     token = "excess" if value < 0 else "run"
     ground = f"background:color-mix(in srgb,var(--qnb-{token}) calc({part:.0f}% * var(--qnb-heat)),transparent)"
     return f'<td style="{ground}">{numbers.decimal(value * 100, 1, sign=True)}</td>'
 
 
-def _variable(colour: str) -> str:
-    from .theme import css_names
-
-    return css_names().get(colour, "--qnb-text")
-
-
-def _slim(figure: go.Figure) -> dict[str, Any]:
-    return figure.to_plotly_json()
-
-
 def _json(value: Any) -> str:
     """Return JSON that can stand in a script element: nothing in it can end the element or begin a comment."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for character, code in (
-        ("<", "\\u003c"),
-        (">", "\\u003e"),
-        ("&", "\\u0026"),
-        ("\u2028", "\\u2028"),
-        ("\u2029", "\\u2029"),
-    ):
-        text = text.replace(character, code)
-    return text
+    return text.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
 
 
 def _text(name: str) -> str:

@@ -8,7 +8,7 @@
   const root = document.querySelector(".qnb-report");
   const night = matchMedia("(prefers-color-scheme: dark)");
   const config = { displayModeBar: false, responsive: false, scrollZoom: false, doubleClick: "reset", showTips: false };
-  const NARROW = 560;
+  const NARROW = 340;
 
   const isDark = () => {
     const wish = document.documentElement.dataset.theme;
@@ -27,7 +27,9 @@
     layout.width = width;
     layout.autosize = false;
     layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
-    if (width < NARROW && layout.meta.labels.length) {
+    const narrow = width < NARROW && layout.meta.labels.length > 0;
+    document.getElementById(`figure-${name}`).classList.toggle("narrow", narrow);
+    if (narrow) {
       layout.annotations = (layout.annotations || []).filter((a) => a.name !== "end");
       layout.margin.r = Math.min(layout.margin.r, 10);
     }
@@ -44,8 +46,47 @@
     return Plotly.react(live, figure.data, figure.layout, config).then(() => {
       if (live.parentElement.classList.contains("drawn")) return;
       live.parentElement.classList.add("drawn");
-      if (specs[name].layout.meta.sync) live.on("plotly_relayout", (change) => follow(name, change));
+      live.on("plotly_relayout", (change) => {
+        if (!Object.keys(change).some((key) => key.startsWith("xaxis."))) return;
+        if (specs[name].layout.meta.sync) follow(name, change);
+        if (specs[name].layout.xaxis.type === "date") relabel(name);
+      });
     });
+  };
+
+  /* While a figure is zoomed, the labels at its right edge say the values at that edge. */
+  const GAP = 14;
+  const relabel = (name) => {
+    const live = box(name);
+    const { layout, data } = live;
+    const [low, high] = live._fullLayout.xaxis.range.map((x) => new Date(x).getTime());
+    const ends = (layout.annotations || []).map((a, i) => ({ a, i })).filter(({ a }) => a.name === "end");
+    if (!ends.length) return;
+    const whole = prepared(name, layout.width).layout;
+    const first = new Date(whole.xaxis.range[0]).getTime();
+    const last = new Date(whole.xaxis.range[1]).getTime();
+    const update = {};
+    if (low <= first && high >= last) {
+      whole.annotations.forEach((a, i) => {
+        if (a.name === "end") Object.assign(update, { [`annotations[${i}].y`]: a.y, [`annotations[${i}].yshift`]: a.yshift, [`annotations[${i}].text`]: a.text });
+      });
+    } else {
+      const placed = ends.map(({ a, i }, k) => {
+        const trace = data.find((t) => t.meta && t.meta.head === layout.meta.ends[k]);
+        let at = -1;
+        if (trace) trace.x.forEach((x, j) => { if (trace.y[j] !== null && new Date(x).getTime() <= high) at = j; });
+        if (at < 0) return null;
+        const axis = live._fullLayout[`yaxis${a.yref.slice(1)}`];
+        const y = trace.y[at];
+        return { i, y, axis: a.yref, pixel: axis.l2p(y), text: a.text.replace(/(<span[^>]*>)[^<]*/, `$1${written(y, trace.meta)}`) };
+      }).filter(Boolean).sort((a, b) => a.axis.localeCompare(b.axis) || a.pixel - b.pixel);
+      placed.forEach((p, k) => {
+        const above = placed[k - 1];
+        p.place = above && above.axis === p.axis ? Math.max(p.pixel, above.place + GAP) : p.pixel;
+        Object.assign(update, { [`annotations[${p.i}].y`]: p.y, [`annotations[${p.i}].yshift`]: p.pixel - p.place, [`annotations[${p.i}].text`]: p.text });
+      });
+    }
+    if (Object.keys(update).length) Plotly.relayout(live, update);
   };
 
   const linked = Object.keys(specs).filter((name) => specs[name].layout.meta.sync);
@@ -86,7 +127,7 @@
       cell(head, "th", trace.meta.head, true).scope = "col";
       trace.x.forEach((x, k) => {
         if (!rows.has(x)) rows.set(x, new Array(data.length).fill(null));
-        rows.get(x)[i] = trace.y[k];
+        if (trace.y[k] !== null) rows.get(x)[i] = trace.y[k];
       });
     });
     const body = table.createTBody();

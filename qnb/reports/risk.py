@@ -27,8 +27,8 @@ class Risk:
     days_above, months_above : float
         Share of days, months with a return above zero.
     days_above_count : int
-    best_month, worst_month : float
-        Returns of the best and the worst calendar month.
+    best_month, worst_month, best_day, worst_day : float
+        Returns of the best and the worst calendar month and day.
     days : int
     """
 
@@ -43,6 +43,8 @@ class Risk:
     days_above_count: int
     best_month: float
     worst_month: float
+    best_day: float
+    worst_day: float
     days: int
 
 
@@ -75,5 +77,7 @@ def risk_of(dates: np.ndarray, values: np.ndarray, *, periods: int, mode: Mode =
             days_above_count=int((values > 0).sum()),
             best_month=float(monthly.max()),
             worst_month=float(monthly.min()),
+            best_day=float(values.max()),
+            worst_day=float(values.min()),
             days=n,
         )

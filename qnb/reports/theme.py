@@ -217,7 +217,7 @@ def template(theme: Theme) -> dict[str, Any]:
             "dragmode": "zoom",
             "showlegend": False,
             "separators": ".,",
-            "xaxis": {**axis, "showgrid": False, "zeroline": False},
-            "yaxis": {**axis, "fixedrange": True, "zeroline": True},
+            "xaxis": {**axis, "showgrid": False, "zeroline": False, "ticklabelstandoff": 5},
+            "yaxis": {**axis, "fixedrange": True, "zeroline": True, "ticklabelstandoff": 6},
         }
     }

@@ -68,9 +68,10 @@ def draw_autocorrelation(data: AutocorrelationData, *, theme: str | Theme = "lig
         "text": [numbers.ratio(v) if lag in NAMED else "" for lag, v in zip(data.lags.tolist(), values, strict=True)],
         "textposition": "outside",
         "textangle": 0,
+        "constraintext": "none",
         "cliponaxis": False,
         "textfont": {"size": 11, "color": look.text},
-        "hovertemplate": "lag %{x}: <b>%{y:.3f}</b><extra></extra>",
+        "hovertemplate": "lag %{x}: <b>%{y}</b><extra></extra>",
         "meta": {"head": "Rank correlation", "digits": 3, "unit": "", "sign": False},
     }
     marks = [lag for lag in NAMED if lag <= data.lags[-1]]

@@ -63,8 +63,8 @@ def draw_excess(data: ExcessData, *, theme: str | Theme = "light") -> go.Figure:
             f"Cumulative excess return over {data.benchmark}, daily returns {how}: before cost "
             f"{numbers.percent(data.before[-1])}, after cost {numbers.percent(data.after[-1])} at the end."
         ),
-        height=180,
-        tick_count=4,
+        height=160,
+        tick_count=3,
     )
 
 

@@ -54,12 +54,12 @@ def draw_groups(data: GroupsData, *, theme: str | Theme = "light") -> go.Figure:
     """Draw the groups, the highest and the lowest in colour."""
     look = theme_of(theme)
     groups = data.values.shape[1]
-    lines = [
+    lines = [Line("1 highest", data.values[:, 0], look.run, width=2, value_text="")]
+    lines += [
         Line(str(g + 1), data.values[:, g], look.benchmark, width=1.25, dash="3px,2px", value_text="")
         for g in range(1, groups - 1)
     ]
     lines.append(Line(f"{groups} lowest", data.values[:, -1], look.excess, width=2, value_text=""))
-    lines.append(Line("1 highest", data.values[:, 0], look.run, width=2, value_text=""))
     how = "summed" if data.mode == "sum" else "compounded"
     return time_figure(
         data.dates,

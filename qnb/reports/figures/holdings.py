@@ -12,7 +12,6 @@ from .. import numbers
 from ..drawing import (
     COUNT,
     LEFT,
-    SHARE,
     TOP,
     Kind,
     Line,
@@ -35,7 +34,7 @@ __all__ = ["HoldingsData", "draw_holdings", "holdings_data"]
 
 HEIGHT, BOTTOM = 200, 24
 UPPER, LOWER = (0.54, 1.0), (0.0, 0.34)
-_WHOLE = Kind(lambda v: numbers.share(v, 0), SHARE.tick, 100.0, 1, "%")
+_WHOLE = Kind(lambda v: numbers.share(v, 0), numbers.share, 100.0, 1, "%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def draw_holdings(data: HoldingsData, *, theme: str | Theme = "light") -> go.Fig
     for place, (line, pane) in enumerate(zip(lines, panes, strict=True)):
         key = "" if place == 0 else str(place + 1)
         low, high = _span(line)
-        count = 2 if len(lines) > 1 else 4
+        count = 3 if len(lines) > 1 else 4
         axis = value_axis(low, high, line.kind, look, count=count, domain=list(pane), zeroline=False)
         label = label_of(line)
         if label is not None:

@@ -65,37 +65,40 @@ def ic_data(dates: np.ndarray, ic: np.ndarray, *, rank_ic: np.ndarray, window: i
 
 
 def draw_ic(data: IcData, *, theme: str | Theme = "light") -> go.Figure:
-    """Draw the days as thin bars, cut at the scale, and both means as lines."""
+    """Draw the days as thin strokes, cut at the scale, and both means as lines."""
     look = theme_of(theme)
     low, high = _span(data)
     kept = thin([data.ic, data.ic_mean, data.rank_ic_mean], points=900)
     days = day_texts(data.dates[kept])
-    bars = {
-        "type": "bar",
+    spikes = {
+        "type": "scatter",
+        "mode": "lines",
         "name": "IC of the day",
-        "x": days,
-        "y": rounded(data.ic[kept], 4),
-        "marker": {"color": look.tint(look.benchmark, look.bar), "line": {"width": 0}},
-        "width": 86_400_000 * max(1.0, len(data.dates) / len(kept)),
-        "hovertemplate": f"IC of the day <b>{IC.hover}</b><extra></extra>",
+        "x": [day for day in days for _ in range(3)],
+        "y": [end for value in rounded(data.ic[kept], 4) for end in (0, value, None)],
+        "line": {"color": look.tint(look.zero, look.bar), "width": 0.75},
+        "hoverinfo": "skip",
         "meta": meta_of(IC, "IC of the day"),
     }
     lines = [
         Line("rank IC", data.rank_ic_mean, look.before, dash="4px,2px", kind=IC),
         Line("IC", data.ic_mean, look.run, width=2, kind=IC),
     ]
+    rank_line, line = (line_trace(days, line, kept) for line in lines)
+    # The spikes would answer the pointer twice a day, at their foot and at their end; the line speaks for them.
+    line["customdata"] = [numbers.ic(value) for value in data.ic[kept].tolist()]
+    line["hovertemplate"] = "IC <b>%{y}</b>, of the day <b>%{customdata}</b><extra></extra>"
     labels = [label for line in lines if (label := label_of(line)) is not None]
     axis = value_axis(low, high, IC, look)
     layout = {
         "margin": {"l": LEFT, "r": label_room(labels), "t": TOP, "b": BOTTOM},
         "xaxis": day_axis(data.dates, look),
         "yaxis": axis,
-        "bargap": 0,
         "annotations": end_labels(labels, span=axis["range"], pixels=HEIGHT - TOP - BOTTOM, theme=look),
     }
     mean = f"lines: mean of {data.window} days" if data.window > 1 else "lines: the same"
     return assemble(
-        [bars, *(line_trace(days, line, kept) for line in lines)],
+        [spikes, rank_line, line],
         layout,
         theme=look,
         title="IC",
@@ -112,8 +115,8 @@ def _span(data: IcData) -> tuple[float, float]:
     means = means[np.isfinite(means)]
     if known.size == 0:
         return -0.1, 0.1
-    low = min(float(np.quantile(known, 0.02)), float(means.min(initial=0.0)), -0.02)
-    high = max(float(np.quantile(known, 0.98)), float(means.max(initial=0.0)), 0.02)
+    low = min(float(np.quantile(known, 0.05)), float(means.min(initial=0.0)), -0.02)
+    high = max(float(np.quantile(known, 0.95)), float(means.max(initial=0.0)), 0.02)
     return np.floor(low * 10) / 10, np.ceil(high * 10) / 10
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -84,7 +85,7 @@ def draw_ic_months(data: IcMonthsData, *, theme: str | Theme = "light") -> go.Fi
             "color": [look.tint(look.excess if (v or 0) < 0 else look.run, look.bar) for v in values],
             "line": {"width": 0},
         },
-        "hovertemplate": f"%{{x|%b %Y}}: mean <b>{IC.hover}</b><extra></extra>",
+        "hovertemplate": "%{x|%b %Y}: mean <b>%{y}</b><extra></extra>",
         "meta": meta_of(IC, "Mean IC of the month"),
     }
     line = {
@@ -104,16 +105,17 @@ def draw_ic_months(data: IcMonthsData, *, theme: str | Theme = "light") -> go.Fi
         "x": day_texts(data.dates[place : place + 1])[0], "xref": "x", "xshift": -8, "xanchor": "right",
         "y": round(float(data.total[place]), 3), "yref": "y2", "yshift": 12,
     }  # fmt: skip
+    right = value_axis(
+        right_low, right_high, COUNT, look, count=3, overlaying="y", side="right", showgrid=False, zeroline=False,
+        hoverformat=".1f",
+    )  # fmt: skip
     layout = {
         "margin": {"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM},
         "xaxis": day_axis(_reach(data), look),
         "yaxis": value_axis(low, high, IC, look, count=4),
-        "yaxis2": value_axis(
-            right_low, right_high, COUNT, look, count=3, overlaying="y", side="right", showgrid=False, zeroline=False
-        ),
+        "yaxis2": right | _from_zero(right),
         "annotations": [word],
     }
-    layout["yaxis2"] |= _from_zero(layout["yaxis2"])
     return assemble(
         [bars, line],
         layout,
@@ -132,8 +134,9 @@ def _right_span(total: np.ndarray, low: float, high: float) -> tuple[float, floa
     return low * unit, high * unit
 
 
-def _from_zero(axis: dict[str, object]) -> dict[str, object]:
-    pairs = [(v, t) for v, t in zip(axis["tickvals"], axis["ticktext"], strict=True) if v >= 0]  # type: ignore[call-overload]
+def _from_zero(axis: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the ticks below zero, where the right scale only mirrors the left one."""
+    pairs = [(v, t) for v, t in zip(axis["tickvals"], axis["ticktext"], strict=True) if v >= 0]
     return {"tickvals": [v for v, _ in pairs], "ticktext": [t for _, t in pairs]} if len(pairs) > 1 else {}
 
 

@@ -43,11 +43,17 @@ class TurnoverData:
 
 
 def turnover_data(returns: Returns, *, window: int = WINDOW) -> TurnoverData:
-    """Return the mean turnover of the last `window` days and the summed cost."""
-    window = max(1, min(window, len(returns.dates) // 2))
+    """Return the mean turnover of the last `window` days and the summed cost.
+
+    The mean begins when the first purchase, which fills the whole account, has left its window.
+    """
+    window = max(1, min(window, len(returns.dates) // 3))
+    traded = np.flatnonzero(returns.turnover > 0)
+    filled = int(traded[0]) + window if traded.size and window > 1 else 0
+    mean = rolling_mean(returns.turnover, window)
     return TurnoverData(
         dates=returns.dates,
-        turnover=rolling_mean(returns.turnover, window),
+        turnover=np.where(np.arange(len(mean)) < filled, np.nan, mean),
         cost=accumulate(returns.cost, "sum"),
         mean=float(returns.turnover.mean()),
         window=window,
@@ -62,8 +68,8 @@ def draw_turnover(data: TurnoverData, *, theme: str | Theme = "light") -> go.Fig
     return time_figure(
         data.dates,
         [
-            Line("cost", data.cost, look.excess, dash="6px,3px", kind=SHARE),
             Line("turnover", data.turnover, look.run, kind=SHARE),
+            Line("cost", data.cost, look.excess, dash="6px,3px", kind=SHARE),
         ],
         theme=look,
         title="Turnover and cost",

@@ -131,7 +131,7 @@ def reasons_table(data: OrdersData, *, currency: str = "") -> Table:
     return Table("reasons", "Orders by reason", "all days, refused orders included", columns, rows)
 
 
-def _row(order: Mapping[str, Any], n_drop: int | None) -> tuple[Cell, ...]:
+def _row(order: Mapping[Any, Any], n_drop: int | None) -> tuple[Cell, ...]:
     done = bool(order["done"])
     sell = order["side"] == "sell"
     value = -order["value"] if sell else order["value"]

@@ -1,4 +1,4 @@
-"""Strategy, benchmark and excess in eleven numbers each."""
+"""Strategy, benchmark and excess in the same numbers each."""
 
 from __future__ import annotations
 
@@ -66,6 +66,8 @@ _ROWS: tuple[tuple[str, Callable[[Risk], str]], ...] = (
     ("Months above zero", lambda r: numbers.share(r.months_above, 0)),
     ("Best month", lambda r: numbers.percent(r.best_month)),
     ("Worst month", lambda r: numbers.percent(r.worst_month)),
+    ("Best day", lambda r: numbers.percent(r.best_day)),
+    ("Worst day", lambda r: numbers.percent(r.worst_day)),
 )
 
 
@@ -73,7 +75,7 @@ def summary_table(data: SummaryData) -> Table:
     """Lay out a row a number and a column a series."""
     first = Column("", right=False)
     if data.bench is None or data.excess is None or data.excess_before is None:
-        columns = (first, Column("Strategy", swatch="run", strong=True), Column("before cost"))
+        columns: tuple[Column, ...] = (first, Column("Strategy", swatch="run", strong=True), Column("before cost"))
         series = [data.strategy, data.before]
         note = "after cost, but for the last column"
     else:
