@@ -5,20 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .types import Mode
-
-
-def accumulate(returns: np.ndarray, mode: Mode) -> np.ndarray:
-    r = np.nan_to_num(returns, nan=0.0)
-    return np.cumsum(r) if mode == "sum" else np.cumprod(1.0 + r) - 1.0
-
-
-def drawdown(returns: np.ndarray, mode: Mode) -> np.ndarray:
-    c = accumulate(returns, mode)
-    if mode == "sum":
-        return c - np.maximum.accumulate(c)
-    return (1 + c) / np.maximum.accumulate(1 + c) - 1
-
 
 def ranks(m: np.ndarray) -> np.ndarray:
     return pd.DataFrame(m).rank(axis=1).to_numpy()
@@ -45,18 +31,6 @@ def rolling_ratio(v: np.ndarray, w: int, periods: int) -> np.ndarray:
     return (s.mean() / s.std() * np.sqrt(periods)).to_numpy()
 
 
-def spells(depth: np.ndarray, count: int) -> list[tuple[int, int, int | None]]:
-    """(peak, trough, recovered or None) of the worst `count` spells below the high, deepest first."""
-    below = depth < -1e-12
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], below, [False]]).astype(np.int8)))
-    found = []
-    for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        trough = start + int(np.argmin(depth[start:stop]))
-        found.append((max(int(start) - 1, 0), trough, int(stop) if stop < len(depth) else None))
-    found.sort(key=lambda s: depth[s[1]])
-    return found[:count]
-
-
 def group_means(scores: np.ndarray, labels: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean label by day and score group (0 = highest scores), and of all; NaN where a group is empty."""
     both = np.isfinite(scores) & np.isfinite(labels)
@@ -73,7 +47,9 @@ def group_means(scores: np.ndarray, labels: np.ndarray, groups: int) -> tuple[np
 
 def autocorrelation(scores: np.ndarray, lags: np.ndarray) -> np.ndarray:
     x = ranks(scores)
-    out = []
-    for k in lags:
-        out.append(np.nanmean(row_correlation(x[k:], x[:-k])) if len(x) > k else np.nan)
-    return np.array(out)
+    found = np.full(len(lags), np.nan)
+    for i, lag in enumerate(lags):
+        pairs = row_correlation(x[lag:], x[:-lag])
+        if np.isfinite(pairs).any():
+            found[i] = np.nanmean(pairs)
+    return found

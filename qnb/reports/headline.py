@@ -34,7 +34,7 @@ def kpis_of(
     found += performance[:3]
     found += _signal(material, signal)
     if returns is not None:
-        found.append(_turnover(returns))
+        found += _turnover(returns)
         found += performance[3:]
         found += _account(material, returns)
         found += _trades(material, returns, orders)
@@ -79,6 +79,7 @@ def _performance(returns: Returns, summary: SummaryData, mode: str) -> list[Kpi]
     r = "r = return − cost − benchmark" if excess else "r = return − cost"
     annual = f"mean(r) × {n}" if mode == "sum" else f"(1 + total)^({n} / days) − 1"
     depth = "min(c − max c), c the running sum of r" if mode == "sum" else "min(c / max c) − 1, c compounded"
+    ratio = "mean(r) / std(r)" if mode == "sum" else "geometric mean of r / std(log(1 + r))"
     days = f"{numbers.count(risk.days_above_count)} of {numbers.count(risk.days)}"
     rows: list[tuple[str, str, float, Callable[[float], str], str, str]] = [
         (
@@ -87,16 +88,16 @@ def _performance(returns: Returns, summary: SummaryData, mode: str) -> list[Kpi]
         ),
         (
             "ratio", "Information ratio" if excess else "Sharpe ratio", risk.ratio,
-            numbers.ratio, f"before cost {numbers.ratio(before.ratio)}", f"mean(r) / std(r) × √{n}; {r}",
+            numbers.ratio, f"before cost {numbers.ratio(before.ratio)}", f"{ratio} × √{n}; {r}",
         ),
         (
             "drawdown", "Max drawdown", risk.drawdown,
             numbers.percent, f"of the {what} return" if excess else of, f"{depth}; {r}",
         ),
-        ("volatility", f"Volatility {of}", risk.volatility, numbers.share, "a year", f"std(r) × √{n}; {r}"),
+        ("volatility", f"Volatility {of}", risk.volatility, numbers.share, "a year", f"{'std(r)' if mode == 'sum' else 'std(log(1 + r))'} × √{n}; {r}"),
         (
             "sortino", "Sortino", risk.sortino,
-            numbers.ratio, of, f"return a year / (√mean(min(r, 0)²) × √{n}); {r}",
+            numbers.ratio, of, f"mean(r) / √mean(min(r, 0)²) × √{n}; {r}",
         ),
         ("calmar", "Calmar", risk.calmar, numbers.ratio, of, "return a year / depth of the worst drawdown"),
         ("days_above", "Days above zero", risk.days_above, numbers.share, days, f"share of days with r > 0; {r}"),
@@ -120,9 +121,11 @@ def _signal(material: Material, signal: SignalNumbers | None) -> Iterator[Kpi]:
             yield Kpi(key, name, numbers.ic(value), caption, formula.format(how), float(value))
 
 
-def _turnover(returns: Returns) -> Kpi:
+def _turnover(returns: Returns) -> Iterator[Kpi]:
+    if returns.turnover is None:
+        return
     turnover, cost = float(returns.turnover.mean()), float(returns.cost.mean()) * returns.periods
-    return Kpi(
+    yield Kpi(
         "turnover",
         "Turnover",
         numbers.share(turnover),
@@ -164,16 +167,20 @@ def _outcome(returns: Returns, summary: SummaryData) -> list[Phrase]:
     first, last = numbers.day(returns.dates[0]), numbers.day(returns.dates[-1])
     when = f" on {first}" if first == last else f" from {first} to {last}"
     ratio = "an information ratio" if what == "excess" else "a Sharpe ratio"
+    short = len(returns.main) < FEW_DAYS  # a year's return of a few days would be noise times ten
+    value, a_year = (float(returns.main.sum()), "") if short else (risk.annual, " a year")
     if what != "excess":
-        words = [Phrase("After cost the strategy returned "), Phrase(f"{numbers.percent(risk.annual)} a year", True)]
-    elif risk.annual == 0:
+        words = [Phrase("After cost the strategy returned "), Phrase(f"{numbers.percent(value)}{a_year}", True)]
+    elif value == 0:
         words = [Phrase(f"After cost the strategy returned as much as {returns.benchmark}")]
     else:
-        verb = "beat" if risk.annual > 0 else "trailed"
+        verb = "beat" if value > 0 else "trailed"
         words = [
             Phrase(f"After cost the strategy {verb} {returns.benchmark} by "),
-            Phrase(f"{numbers.share(abs(risk.annual))} a year", True),
+            Phrase(f"{numbers.share(abs(value))}{a_year}", True),
         ]
+    if short:
+        return [*words, Phrase(f"{when}. ")]
     if not np.isfinite(risk.ratio):
         return [*words, Phrase(f"{when}. ")]
     return [*words, Phrase(f"{when}, with {ratio} of "), Phrase(numbers.ratio(risk.ratio), True), Phrase(". ")]
@@ -195,7 +202,7 @@ def _worst(drawdown: DrawdownData | None) -> list[Phrase]:
 def _doubt(returns: Returns) -> list[Phrase]:
     values = returns.main
     if len(values) < FEW_DAYS:
-        days = f"{numbers.count(len(values))} {'day is' if len(values) == 1 else 'days are'}"
+        days = "One day is" if len(values) == 1 else f"{numbers.count(len(values))} days are"
         return [Phrase(f"{days} too few to tell it from chance. ")]
     deviation = float(values.std(ddof=1))
     t = float(values.mean()) / deviation * len(values) ** 0.5 if deviation > 0 else 0.0

@@ -25,8 +25,10 @@ class Returns:
     dates : ndarray of datetime64[ns], shape (days,)
     before : ndarray of float64, shape (days,)
         Return before cost; a missing one is 0.
-    cost, turnover : ndarray of float64, shape (days,)
-        Cost and traded value as shares of the last account.
+    cost : ndarray of float64, shape (days,)
+        Cost as a share of the last account.
+    turnover : ndarray of float64, shape (days,), or None
+        Traded value as a share of the last account; None where it is not known.
     bench : ndarray of float64, shape (days,), or None
         Return of the benchmark; None without one.
     benchmark : str
@@ -38,7 +40,7 @@ class Returns:
     dates: np.ndarray
     before: np.ndarray
     cost: np.ndarray
-    turnover: np.ndarray
+    turnover: np.ndarray | None = None
     bench: np.ndarray | None = None
     benchmark: str = ""
     periods: int = 238
@@ -163,7 +165,7 @@ def returns_of(report: pd.DataFrame, *, benchmark: str = "", periods: int = 238)
         dates=dates,
         before=column("return"),
         cost=column("cost"),
-        turnover=column("turnover"),
+        turnover=column("turnover") if "turnover" in report else None,
         bench=bench if np.any(bench != 0.0) else None,
         benchmark=benchmark or "benchmark",
         periods=periods,

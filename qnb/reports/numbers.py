@@ -186,7 +186,7 @@ def words_of(value: int) -> str:
 
 
 def _with_unit(value: Any, digits: int, unit: str, *, sign: bool) -> str:
-    text = decimal(value, digits, sign=sign)
+    text = decimal(value, digits, sign=sign, grouped=True)
     return text if text == MISSING else f"{text}{SPACE}{unit}"
 
 

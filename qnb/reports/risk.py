@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._formulas import accumulate, drawdown
+from ..metrics.returns import cumulative
+from ..metrics.risk import calmar_ratio, hit_rate, risk_analysis, sortino_ratio
 from .types import Mode
 
 __all__ = ["Risk", "risk_of"]
@@ -49,35 +50,33 @@ class Risk:
 
 
 def risk_of(dates: np.ndarray, values: np.ndarray, *, periods: int, mode: Mode = "sum") -> Risk:
-    n = len(values)
-    months = np.unique(dates.astype("datetime64[M]"), return_inverse=True)[1]
-    edges = np.flatnonzero(np.diff(months, prepend=-1))
-    monthly = np.array([accumulate(part, mode)[-1] for part in np.split(values, edges[1:])])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if mode == "sum":
-            annual = values.mean() * periods
-            std = values.std(ddof=1) if n > 1 else np.nan
-            ratio = values.mean() / std * np.sqrt(periods)
-        else:
-            total = accumulate(values, mode)[-1]
-            annual = (1 + total) ** (periods / n) - 1
-            std = np.log1p(values).std(ddof=1) if n > 1 else np.nan
-            ratio = ((1 + total) ** (1 / n) - 1) / std * np.sqrt(periods)
-        depth = drawdown(values, mode).min()
-        down = np.sqrt((np.minimum(values, 0) ** 2).mean() * periods)
-        return Risk(
-            annual=float(annual),
-            volatility=float(std * np.sqrt(periods)),
-            ratio=float(ratio),
-            sortino=float(annual / down),
-            calmar=float(annual / -depth),
-            drawdown=float(depth),
-            days_above=float((values > 0).mean()),
-            months_above=float((monthly > 0).mean()),
-            days_above_count=int((values > 0).sum()),
-            best_month=float(monthly.max()),
-            worst_month=float(monthly.min()),
-            best_day=float(values.max()),
-            worst_day=float(values.min()),
-            days=n,
-        )
+    """Measure the daily returns `values`, shape (days,), of `dates`; the formulas are those of `qnb.metrics`.
+
+    Parameters
+    ----------
+    periods : int
+        Trading periods in a year.
+    mode : {'sum', 'product'}
+        Whether returns are summed or compounded over a month, a year, and for the drawdown.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):  # a day that loses everything has no logarithm
+        measured = risk_analysis(values, periods, mode=mode)["risk"]
+    months = dates.astype("datetime64[M]")
+    starts = np.flatnonzero(months[1:] != months[:-1]) + 1
+    monthly = np.array([cumulative(part, mode=mode)[-1] for part in np.split(values, starts)])
+    return Risk(
+        annual=float(measured["annualized_return"]),
+        volatility=float(measured["std"]) * periods**0.5,
+        ratio=float(measured["information_ratio"]),
+        sortino=sortino_ratio(values, periods),
+        calmar=calmar_ratio(values, periods, mode=mode),
+        drawdown=float(measured["max_drawdown"]),
+        days_above=hit_rate(values),
+        months_above=hit_rate(monthly),
+        days_above_count=int((values > 0).sum()),
+        best_month=float(monthly.max()),
+        worst_month=float(monthly.min()),
+        best_day=float(values.max()),
+        worst_day=float(values.min()),
+        days=len(values),
+    )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from ...metrics.returns import cumulative
 from .. import numbers
-from .._formulas import accumulate
 from ..drawing import Line, note_text, time_figure
 from ..figure_spec import FigureSpec
 from ..material import Material, Returns
@@ -61,10 +61,10 @@ def cumulative_data(returns: Returns, *, mode: Mode = "sum", costs: CostTerms | 
     """
     return CumulativeData(
         dates=returns.dates,
-        before=accumulate(returns.before, mode),
-        after=accumulate(returns.after, mode),
-        bench=None if returns.bench is None else accumulate(returns.bench, mode),
-        excess=None if returns.excess is None else accumulate(returns.excess, mode),
+        before=cumulative(returns.before, mode=mode),
+        after=cumulative(returns.after, mode=mode),
+        bench=None if returns.bench is None else cumulative(returns.bench, mode=mode),
+        excess=None if returns.excess is None else cumulative(returns.excess, mode=mode),
         benchmark=returns.benchmark,
         mode=mode,
         cost=_cost_words(costs, currency),

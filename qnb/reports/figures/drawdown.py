@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
+from ...metrics.returns import cumulative, drawdown, worst_drawdowns
 from .. import numbers
-from .._formulas import accumulate, drawdown, spells
 from ..drawing import Line, time_figure
 from ..figure_spec import FigureSpec
 from ..material import Material, Returns
@@ -80,16 +81,18 @@ def drawdown_data(returns: Returns, *, mode: Mode = "sum", count: int = 5) -> Dr
     -----
     ``sum``: d = c - max(c), c the running sum. ``product``: d = (1 + c) / max(1 + c) - 1, c compounded.
     """
-    depth = drawdown(returns.main, mode)
+    depth = drawdown(returns.main, mode=mode)
     last = len(depth) - 1
     worst = []
-    for peak, trough, recovered in spells(depth, count):
+    found = worst_drawdowns(pd.Series(returns.main), count=count, mode=mode)
+    for peak, trough, recovery, deep in found[["peak", "trough", "recovery", "depth"]].itertuples(index=False):
+        recovered = None if pd.isna(recovery) else int(recovery)
         end = last if recovered is None else recovered
         bench = float("nan")
         if returns.bench is not None:
-            bench = float(accumulate(returns.bench[peak + 1 : end + 1], mode)[-1])
+            bench = float(cumulative(returns.bench[peak + 1 : end + 1], mode=mode)[-1])
         back = None if recovered is None else recovered - trough
-        worst.append(Spell(peak, trough, recovered, float(depth[trough]), trough - peak, back, end - peak, bench))
+        worst.append(Spell(peak, trough, recovered, float(deep), trough - peak, back, end - peak, bench))
     return DrawdownData(
         dates=returns.dates,
         depth=depth,

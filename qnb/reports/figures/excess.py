@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from ...metrics.returns import cumulative
 from .. import numbers
-from .._formulas import accumulate
 from ..drawing import Line, time_figure
 from ..figure_spec import FigureSpec
 from ..material import Material, Returns
@@ -42,7 +42,7 @@ def excess_data(returns: Returns, *, mode: Mode = "sum") -> ExcessData | None:
     """Accumulate the excess before and after cost; None without a benchmark."""
     if returns.excess is None or returns.excess_before is None:
         return None
-    before, after = accumulate(returns.excess_before, mode), accumulate(returns.excess, mode)
+    before, after = cumulative(returns.excess_before, mode=mode), cumulative(returns.excess, mode=mode)
     return ExcessData(returns.dates, before, after, returns.benchmark, mode)
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from ...metrics.returns import cumulative
 from .. import numbers
-from .._formulas import accumulate, group_means
+from .._formulas import group_means
 from ..drawing import Line, time_figure
 from ..figure_spec import FigureSpec
 from ..material import Material, Scores
@@ -47,7 +48,9 @@ def groups_data(scores: Scores, *, groups: int = GROUPS, mode: Mode = "sum") -> 
         return None
     means, universe = group_means(scores.scores, scores.labels, groups)
     active = means - universe[:, None]
-    return GroupsData(scores.dates, np.stack([accumulate(active[:, g], mode) for g in range(groups)], axis=1), mode)
+    return GroupsData(
+        scores.dates, np.stack([cumulative(active[:, g], mode=mode) for g in range(groups)], axis=1), mode
+    )
 
 
 def draw_groups(data: GroupsData, *, theme: str | Theme = "light") -> go.Figure:

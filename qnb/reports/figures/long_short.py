@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from ...metrics.returns import cumulative
 from .. import numbers
-from .._formulas import accumulate, group_means
+from .._formulas import group_means
 from ..drawing import Line, time_figure
 from ..figure_spec import FigureSpec
 from ..material import Material, Scores
@@ -42,7 +43,7 @@ def long_short_data(scores: Scores, *, groups: int = GROUPS, mode: Mode = "sum")
     if scores.labels is None or not (np.isfinite(scores.scores) & np.isfinite(scores.labels)).any():
         return None
     means, _ = group_means(scores.scores, scores.labels, groups)
-    return LongShortData(scores.dates, accumulate(means[:, 0] - means[:, -1], mode), groups, mode)
+    return LongShortData(scores.dates, cumulative(means[:, 0] - means[:, -1], mode=mode), groups, mode)
 
 
 def draw_long_short(data: LongShortData, *, theme: str | Theme = "light") -> go.Figure:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from ...metrics.returns import cumulative
 from .. import numbers
-from .._formulas import accumulate
 from ..drawing import assemble, rounded
 from ..figure_spec import FigureSpec
 from ..material import Material, Returns
@@ -73,11 +73,11 @@ def months_data(returns: Returns, *, mode: Mode = "sum") -> MonthsData:
     starts = np.flatnonzero(np.diff(month, prepend=month[0] - 1))
     for begin, end in zip(starts, [*starts[1:], len(month)], strict=True):
         row = int(month[begin]) // 12 + 1970 - first
-        values[row, int(month[begin]) % 12] = accumulate(returns.main[begin:end], mode)[-1]
+        values[row, int(month[begin]) % 12] = cumulative(returns.main[begin:end], mode=mode)[-1]
     for row in range(len(years)):
         known = values[row][np.isfinite(values[row])]
         if known.size:
-            totals[row] = accumulate(known, mode)[-1]
+            totals[row] = cumulative(known, mode=mode)[-1]
     return MonthsData(years, values, totals, "Return" if returns.bench is None else "Excess return", mode)
 
 

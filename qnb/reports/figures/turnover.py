@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from ...metrics.returns import cumulative
 from .. import numbers
-from .._formulas import accumulate, rolling_mean
+from .._formulas import rolling_mean
 from ..drawing import SHARE, Line, padded, time_figure
 from ..figure_spec import FigureSpec
 from ..material import Material, Returns
@@ -42,11 +43,14 @@ class TurnoverData:
     window: int
 
 
-def turnover_data(returns: Returns, *, window: int = WINDOW) -> TurnoverData:
+def turnover_data(returns: Returns, *, window: int = WINDOW) -> TurnoverData | None:
     """Return the mean turnover of the last `window` days and the summed cost.
 
-    The mean begins when the first purchase, which fills the whole account, has left its window.
+    The mean begins when the first purchase, which fills the whole account, has left its window. None where
+    the turnover is not known.
     """
+    if returns.turnover is None:
+        return None
     window = max(1, min(window, len(returns.dates) // 3))
     traded = np.flatnonzero(returns.turnover > 0)
     filled = int(traded[0]) + window if traded.size and window > 1 else 0
@@ -54,7 +58,7 @@ def turnover_data(returns: Returns, *, window: int = WINDOW) -> TurnoverData:
     return TurnoverData(
         dates=returns.dates,
         turnover=np.where(np.arange(len(mean)) < filled, np.nan, mean),
-        cost=accumulate(returns.cost, "sum"),
+        cost=cumulative(returns.cost),
         mean=float(returns.turnover.mean()),
         window=window,
     )

@@ -15,7 +15,7 @@ from ..table import Cell, Column, Table
 __all__ = ["OrdersData", "orders_data", "orders_table", "reasons_table"]
 
 MOST_ROWS = 100
-_REFUSED = frozenset({"limit_up", "limit_down", "suspended", "no_cash", "volume", "hold_thresh", "too_small"})
+_REFUSED = frozenset({"limit_up", "limit_down", "suspended", "no_cash", "volume", "lot", "hold_thresh"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _row(order: Mapping[Any, Any], n_drop: int | None) -> tuple[Cell, ...]:
         Cell(numbers.day(order["datetime"])),
         Cell(str(order.get("instrument", ""))),
         Cell(str(order["side"]).capitalize()),
-        Cell(numbers.count(order.get("rank"))),
+        Cell(_rank(order)),
         Cell(numbers.decimal(order.get("score"), 3, sign=True)),
         Cell(numbers.count(order["requested"])),
         Cell(numbers.count(order["executed"]), strong=not done),
@@ -152,6 +152,11 @@ def _row(order: Mapping[Any, Any], n_drop: int | None) -> tuple[Cell, ...]:
 
 def _words(reason: Any) -> str:
     return str(reason).replace("_", " ") or numbers.MISSING
+
+
+def _rank(order: Mapping[str, Any]) -> str:
+    """The rank of the order's score, 1 the best; a rank of 0 stands for no score."""
+    return numbers.count(order.get("rank") or None)
 
 
 def _tone(reason: str, done: bool) -> str:
@@ -168,7 +173,7 @@ def _detail(order: Mapping[str, Any], n_drop: int | None) -> str:
 
 
 def _entered(order: Mapping[str, Any], n_drop: int | None) -> str:
-    rank = numbers.count(order.get("rank"))
+    rank = _rank(order)
     return "" if rank == numbers.MISSING else f"rank {rank}, fills a free place"
 
 
@@ -180,7 +185,7 @@ def _dropped(order: Mapping[str, Any], n_drop: int | None) -> str:
 
 def _limited(order: Mapping[str, Any], n_drop: int | None) -> str:
     parts = []
-    rank, change = numbers.count(order.get("rank")), numbers.percent(order.get("change"), 2)
+    rank, change = _rank(order), numbers.percent(order.get("change"), 2)
     if rank != numbers.MISSING:
         parts.append(f"rank {rank}")
     if change != numbers.MISSING:
@@ -189,7 +194,7 @@ def _limited(order: Mapping[str, Any], n_drop: int | None) -> str:
 
 
 def _ranked(order: Mapping[str, Any], n_drop: int | None) -> str:
-    rank = numbers.count(order.get("rank"))
+    rank = _rank(order)
     return "" if rank == numbers.MISSING else f"rank {rank}"
 
 
