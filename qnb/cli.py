@@ -56,11 +56,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from .task.demo import DEMO_WORKFLOW
-
+    text = (Path(__file__).parent / "demo.yaml").read_text(encoding="utf-8")
     options.overrides, options.check, options.seed, options.experiment = [], False, None, None
     options.provider_uri = None
-    return _run_text(DEMO_WORKFLOW, source="demo workflow", base=Path.cwd(), name="demo", options=options)
+    return _run_text(text, source="demo workflow", base=Path.cwd(), name="demo", options=options)
 
 
 def _run_text(text: str, *, source: str, base: Path, name: str, options: argparse.Namespace) -> int:
@@ -112,7 +111,7 @@ def _execute(task: Task, settings: Settings, *, name: str, options: argparse.Nam
         return 130
     from .summary import print_summary
 
-    print_summary(result, seconds=result["seconds"])
+    print_summary(result)
     if options.open and result.get("report"):
         import webbrowser
 

@@ -90,6 +90,14 @@ class Settings:
         """Folder of the runs' directories."""
         return self.work_dir / ".qnb" / "runs"
 
+    @property
+    def tracking_uri(self) -> str:
+        """`recorder_uri` with a relative SQLite path made absolute from `work_dir`."""
+        prefix = "sqlite:///"
+        if not self.recorder_uri.startswith(prefix):
+            return self.recorder_uri
+        return prefix + str(self.work_dir / Path(self.recorder_uri.removeprefix(prefix)).expanduser())
+
     def uri_for(self, freq: str = "day") -> str:
         """Return the data URI for `freq`, with ``~`` expanded."""
         uri = self.provider_uri.get(freq) or self.provider_uri.get("__default__")

@@ -103,7 +103,7 @@ class RunHandle:
             if not recorder_id:
                 raise PoolError(f"run {self.name} ({self.status}) has no recorder yet; wait for it to finish")
             request = self.request
-            with R.uri_context(request.settings.recorder_uri):
+            with R.uri_context(request.settings.tracking_uri):
                 self._recorder = R.get_recorder(
                     recorder_id=recorder_id,
                     experiment_name=request.task.experiment or request.settings.experiment,

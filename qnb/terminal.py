@@ -8,9 +8,10 @@ import time
 from typing import TextIO
 
 from . import events as ev
+from .reports.numbers import duration
 from .state import RunState, Stage
 
-__all__ = ["TerminalView", "duration"]
+__all__ = ["TerminalView"]
 
 _MARKS = {"finished": "✓", "failed": "✗", "stopped": "■", "running": "◐"}
 _COLOURS = {"finished": "32", "failed": "31", "stopped": "33", "running": "36"}
@@ -146,18 +147,3 @@ class TerminalView:
 
     def _bold(self, text: str) -> str:
         return self._colour(text, "1")
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds as people say them: ``4.2s``, ``38s``, ``2m 14s``, ``3h 12m``; ``–`` for None."""
-    if seconds is None:
-        return "–"
-    if seconds < 9.95:
-        return f"{seconds:.1f}s"
-    if seconds < 60:
-        return f"{seconds:.0f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m {rest:02d}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02d}m"

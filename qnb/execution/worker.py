@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(request: Request, directory: RunDir, emit: ev.Emit, stop: Callable[[], bool]) -> tuple[Outcome, str]:
     settings = use_settings(request.settings)
     experiment = request.task.experiment or settings.experiment
-    with R.start(experiment_name=experiment, recorder_name=request.name, uri=settings.recorder_uri):
+    with R.start(experiment_name=experiment, recorder_name=request.name, uri=settings.tracking_uri):
         recorder = R.get_recorder()
         R.set_tags(**{"qnb.run_id": request.run_id, "qnb.task_hash": request.task.hash})
         recorder.log_params(**request.task.flat_params())

@@ -9,8 +9,8 @@ import math
 import time
 from typing import Any
 
+from ..reports.numbers import duration
 from ..state import Curve, RunState
-from ..terminal import duration
 
 __all__ = ["run_view"]
 

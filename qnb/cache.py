@@ -1,0 +1,377 @@
+"""The cache: content-addressed arrays and JSON on disk, shared by processes, bounded, checked when read.
+
+1. An entry's key is a digest of all that determines it, so an entry never has to be invalidated.
+2. An array lies in ``<key>.npy`` with ``<key>.json`` beside it, which carries length, modification time and checksums.
+   The description is written last; an array without one does not exist.
+3. Reading compares length and modification time. Both unchanged, a sample of pages is checked; otherwise every byte is.
+   A corrupted entry is dropped with a warning and computed again.
+4. Writing goes to a hidden file in the same folder that is renamed when all is well, under a lock of the key.
+5. Reading touches the description; when the cache grows beyond its bound, what was read longest ago goes first.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import CacheError
+
+__all__ = ["Cache", "CacheEntry", "digest"]
+
+_LOG = logging.getLogger(__name__)
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_PAGE = 1 << 16
+_SAMPLES = 64
+_STALE_SECONDS = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """One entry of the cache.
+
+    Attributes
+    ----------
+    key : str
+        Content address.
+    bytes : int
+        Size on disk.
+    used : float
+        When it was last read or written, seconds since the epoch.
+    label : str
+        What it is, in words.
+    """
+
+    key: str
+    bytes: int
+    used: float
+    label: str = ""
+
+
+class Cache:
+    """Content-addressed arrays and JSON values below `root`.
+
+    Parameters
+    ----------
+    root : Path
+        Folder; made on first writing.
+    max_bytes : int
+        Bound of the size on disk; what was used longest ago goes first.
+    """
+
+    def __init__(self, root: Path, max_bytes: int = 20 * 2**30) -> None:
+        self.root = Path(root)
+        self.max_bytes = max_bytes
+
+    def __repr__(self) -> str:
+        return f"Cache({str(self.root)!r})"
+
+    def get_array(self, key: str) -> np.ndarray | None:
+        """Return an array, memory-mapped and read-only, or None where there is none or it is corrupted."""
+        data, note = self._paths(key)
+        try:
+            described = json.loads(note.read_text("utf-8"))
+            stat = data.stat()
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            return self._dropped(key, f"its description cannot be read ({error})")
+        why = _mismatch(data, described, stat)
+        if why:
+            return self._dropped(key, why)
+        try:
+            array = np.load(data, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            return self._dropped(key, str(error))
+        with suppress(OSError):
+            os.utime(note)
+        return array
+
+    @contextmanager
+    def create_array(self, key: str, shape: tuple[int, ...], dtype: Any, *, label: str = "") -> Iterator[np.ndarray]:
+        """Give a writable, memory-mapped array, which becomes the entry when the block ends well.
+
+        The block leaves nothing behind when it ends with an exception.
+
+        Raises
+        ------
+        CacheError
+            No space, or no permission; names the remedy.
+        """
+        data, note = self._paths(key)
+        kind = np.dtype(dtype)
+        size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+        hidden = self.root / f".{key}.{os.getpid()}.{secrets.token_hex(4)}.npy"
+        with _translated(self.root, size):
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._make_room(size)
+        try:
+            with _translated(self.root, size):
+                offset = _write_header(hidden, shape, kind, size)
+                array = (
+                    np.memmap(hidden, dtype=kind, mode="r+", offset=offset, shape=shape)
+                    if size
+                    else np.empty(shape, kind)
+                )
+            yield array
+            with _translated(self.root, size):
+                if isinstance(array, np.memmap):
+                    array.flush()
+                described = _describe(hidden, label)
+                os.replace(hidden, data)
+                described["mtime_ns"] = data.stat().st_mtime_ns
+                _write_text(note, json.dumps(described))
+        finally:
+            hidden.unlink(missing_ok=True)
+
+    def get_json(self, key: str) -> Any:
+        """Return a JSON value, or None where there is none or it is corrupted."""
+        path = self._json(key)
+        try:
+            held = json.loads(path.read_text("utf-8"))
+            value = held["value"]
+            if held["check"] != digest(json.dumps(value, sort_keys=True)):
+                raise ValueError("the checksum differs")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _LOG.warning("cache entry %s is corrupted (%s) and is computed again", key, error)
+            path.unlink(missing_ok=True)
+            return None
+        with suppress(OSError):
+            os.utime(path)
+        return value
+
+    def put_json(self, key: str, value: Any) -> None:
+        """Keep a JSON value.
+
+        Raises
+        ------
+        CacheError
+            No space, or no permission.
+        """
+        text = json.dumps({"check": digest(json.dumps(value, sort_keys=True)), "value": value})
+        with _translated(self.root, len(text)):
+            self.root.mkdir(parents=True, exist_ok=True)
+            _write_text(self._json(key), text)
+
+    @contextmanager
+    def lock(self, key: str, *, timeout: float = -1) -> Iterator[None]:
+        """Hold the lock of `key` among all processes; the second waits for the first.
+
+        Raises
+        ------
+        CacheError
+            The folder cannot be written, or `timeout` seconds passed.
+        """
+        from filelock import FileLock, Timeout
+
+        locks = self.root / "locks"
+        with _translated(self.root, 0):
+            locks.mkdir(parents=True, exist_ok=True)
+            held = FileLock(locks / f"{self._checked(key)}.lock", timeout=timeout)
+        try:
+            with _translated(self.root, 0):
+                held.acquire()
+        except Timeout:
+            raise CacheError(f"another process holds the cache entry {key} for more than {timeout:g} s") from None
+        try:
+            yield
+        finally:
+            held.release()
+
+    def entries(self) -> list[CacheEntry]:
+        """Return the entries, what was used last first."""
+        found = []
+        for note in self.root.glob("*.json"):
+            try:
+                stat = note.stat()
+                size = stat.st_size
+                label = ""
+                if not note.name.endswith(".value.json"):
+                    size += note.with_suffix(".npy").stat().st_size
+                    label = json.loads(note.read_text("utf-8")).get("label", "")
+                key = note.name.removesuffix(".value.json").removesuffix(".json")
+                found.append(CacheEntry(key, size, stat.st_mtime, label))
+            except (OSError, ValueError, AttributeError):
+                continue
+        return sorted(found, key=lambda e: e.used, reverse=True)
+
+    def size(self) -> int:
+        """Return the bytes on disk."""
+        return sum(e.bytes for e in self.entries())
+
+    def drop(self, key: str) -> None:
+        """Remove an entry; nothing happens where there is none."""
+        data, note = self._paths(key)
+        for path in (note, data, self._json(key)):
+            path.unlink(missing_ok=True)
+
+    def clear(self) -> int:
+        """Remove all entries and what interrupted writers left behind; returns the bytes freed.
+
+        Arrays that are in use stay readable until they are closed.
+        """
+        freed = self.size()
+        for pattern in ("*.json", "*.npy", ".*.npy", ".*.part"):
+            for path in self.root.glob(pattern):
+                path.unlink(missing_ok=True)
+        return freed
+
+    def _paths(self, key: str) -> tuple[Path, Path]:
+        name = self._checked(key)
+        return self.root / f"{name}.npy", self.root / f"{name}.json"
+
+    def _json(self, key: str) -> Path:
+        return self.root / f"{self._checked(key)}.value.json"
+
+    def _checked(self, key: str) -> str:
+        if not _KEY.fullmatch(key):
+            raise CacheError(f"{key!r} is no cache key; keys are made with digest()")
+        return key
+
+    def _dropped(self, key: str, why: str) -> None:
+        _LOG.warning("cache entry %s is corrupted (%s) and is computed again", key, why)
+        self.drop(key)
+
+    def _make_room(self, size: int) -> None:
+        for path in self.root.glob(".*"):  # of writers that were killed
+            with suppress(OSError):
+                if path.is_file() and time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                    path.unlink()
+        held = self.entries()
+        total = sum(e.bytes for e in held) + size
+        while held and total > self.max_bytes:
+            oldest = held.pop()
+            self.drop(oldest.key)
+            total -= oldest.bytes
+
+
+def digest(*parts: Any) -> str:
+    """Return a content address of `parts`: text, bytes, numbers, and sequences or mappings of such.
+
+    Examples
+    --------
+    >>> digest("a", 1) == digest("a", 1), digest("a", "1") == digest("a", 1)
+    (True, False)
+    """
+    made = hashlib.blake2b(digest_size=16)
+    _feed(made, parts)
+    return made.hexdigest()
+
+
+def _feed(made: Any, part: Any) -> None:
+    if isinstance(part, bytes | bytearray | memoryview):
+        made.update(b"b%d:" % len(part))
+        made.update(part)
+    elif isinstance(part, Mapping):
+        made.update(b"m%d:" % len(part))
+        for key in sorted(part, key=repr):
+            _feed(made, key)
+            _feed(made, part[key])
+    elif isinstance(part, tuple | list):
+        made.update(b"s%d:" % len(part))
+        for item in part:
+            _feed(made, item)
+    elif isinstance(part, set | frozenset):
+        _feed(made, sorted(part, key=repr))
+    elif isinstance(part, np.ndarray):
+        _feed(made, (str(part.dtype), part.shape))
+        made.update(np.ascontiguousarray(part).view(np.uint8).data)
+    else:
+        text = part if isinstance(part, str) else repr(part)
+        data = text.encode("utf-8", "surrogatepass")
+        made.update(b"%s%d:" % (b"t" if isinstance(part, str) else b"r", len(data)))
+        made.update(data)
+
+
+def _write_header(path: Path, shape: tuple[int, ...], kind: np.dtype[Any], size: int) -> int:
+    """Make an .npy file of full length and return where its values start; the space is taken, not promised."""
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+        )
+        offset = file.tell()
+        file.flush()
+        if size and hasattr(os, "posix_fallocate"):  # a full disk is noticed here, not as a crash in mapped memory
+            os.posix_fallocate(file.fileno(), 0, offset + size)
+        else:
+            file.truncate(offset + size)
+    return offset
+
+
+def _describe(path: Path, label: str) -> dict[str, Any]:
+    stat = path.stat()
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "label": label, **_sums(path, full=True)}
+
+
+def _mismatch(path: Path, described: Mapping[str, Any], stat: os.stat_result) -> str:
+    """Return why the file is not what was written, '' if it is."""
+    if described.get("size") != stat.st_size:
+        return f"{stat.st_size} bytes instead of {described.get('size')}"
+    full = described.get("mtime_ns") != stat.st_mtime_ns
+    try:
+        sums = _sums(path, full=full)
+    except OSError as error:
+        return str(error)
+    wrong = [k for k, v in sums.items() if described.get(k) != v]
+    return "the checksum differs" if wrong else ""
+
+
+def _sums(path: Path, *, full: bool) -> dict[str, str]:
+    """Return the checksum of a sample of pages, and with `full` that of every byte (sum of 64-bit words)."""
+    size = path.stat().st_size
+    made = hashlib.blake2b(digest_size=16)
+    step = max(_PAGE, size // _SAMPLES // 4096 * 4096)
+    with open(path, "rb") as file:
+        for at in range(0, size, step):
+            file.seek(at)
+            made.update(file.read(4096))
+        file.seek(max(0, size - 4096))
+        made.update(file.read(4096))
+        sums = {"sample": made.hexdigest()}
+        if full:
+            file.seek(0)
+            total = 0
+            while chunk := file.read(1 << 22):
+                whole = len(chunk) // 8 * 8
+                words = np.frombuffer(chunk[:whole], dtype="<u8")
+                total = (total * 31 + int(words.sum(dtype=np.uint64)) + int.from_bytes(chunk[whole:], "little")) % 2**64
+            sums["words"] = f"{total:016x}"
+    return sums
+
+
+def _write_text(path: Path, text: str) -> None:
+    hidden = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        hidden.write_text(text, encoding="utf-8")
+        os.replace(hidden, path)
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+@contextmanager
+def _translated(root: Path, size: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise CacheError(
+                f"no space for {size / 2**20:.0f} MiB in the cache {root}; "
+                f"free some with: qnb data cache --clear, or set QNB_CACHE_DIR to a disk with space"
+            ) from error
+        raise CacheError(
+            f"the cache {root} cannot be written ({error.strerror or error}); set QNB_CACHE_DIR to another folder"
+        ) from error
