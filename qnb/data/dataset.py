@@ -191,7 +191,7 @@ class DatasetH:
             from .pipeline import content_address
 
             data = content_address(self._table("infer"))
-        return digest("dataset", data, repr(sorted((k, text_of(v)) for k, v in self.segments.items())))
+        return digest("dataset", data, {k: text_of(v) for k, v in self.segments.items()})
 
     def to_config(self) -> dict[str, Any]:
         """Return the description that builds this dataset anew: ``class``, ``module_path``, ``kwargs``, JSON values.

@@ -28,6 +28,8 @@ from .table import Block, Table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..expr.rows import Rows
+
 __all__ = [
     "DataLoader",
     "DataLoaderDH",
@@ -152,6 +154,7 @@ class QlibDataLoader(DataLoader):
         freq: Any = "day",
         inst_processors: Any = None,
     ) -> None:
+        self.config = config
         self.is_group = isinstance(config, Mapping)
         groups = config if isinstance(config, Mapping) else {"": config}
         self.fields = {str(g): _fields(f, str(g)) for g, f in groups.items()}
@@ -182,24 +185,28 @@ class QlibDataLoader(DataLoader):
         own = type(self).load
         if own is not QlibDataLoader.load and not own.__module__.startswith("qnb."):
             return table_of(self.load(instruments, start_time, end_time))
-        tables = [self._group(g, instruments, start_time, end_time, context) for g in self.fields]
-        return _joined(tables, "outer")
-
-    def _group(self, group: str, instruments: Any, start: Any, end: Any, context: LoadContext) -> Table:
-        from ..expr.evaluate import evaluate
         from .universe import rows_for
 
+        opened: dict[str, tuple[Any, Rows, RowIndex]] = {}  # groups of one frequency share store and rows
+        tables = []
+        for group in self.fields:
+            freq = str(self.freq[group] if isinstance(self.freq, Mapping) else self.freq)
+            if freq not in opened:
+                store = context.open(freq)
+                rows = rows_for(instruments, store, start=start_time, end=end_time, filter_pipe=self.filter_pipe)
+                opened[freq] = store, rows, RowIndex(rows.dates, rows.codes, rows.instruments)
+            tables.append(self._group(group, *opened[freq], context))
+        return _joined(tables, "outer")
+
+    def _group(self, group: str, store: Any, rows: Rows, index: RowIndex, context: LoadContext) -> Table:
+        from ..expr.evaluate import evaluate
+
         expressions, names = self.fields[group]
-        freq = self.freq[group] if isinstance(self.freq, Mapping) else self.freq
-        store = context.open(freq)
-        rows = rows_for(instruments, store, start=start, end=end, filter_pipe=self.filter_pipe)
         values = evaluate(
             expressions, store, rows, threads=context.threads, cache=context.cache, progress=context.progress
         )
-        index = RowIndex(rows.calendar[rows.days], rows.codes, rows.instruments)
-        address = digest("loaded", group, repr(expressions), repr(names), store.fingerprint, rows.fingerprint)
-        block = Block(group, tuple(names), values)
-        table = Table(index, (block,), flat=not self.is_group, fingerprint=address)
+        address = digest("loaded", group, expressions, names, store.fingerprint, rows.fingerprint)
+        table = Table(index, (Block(group, names, values),), flat=not self.is_group, fingerprint=address)
         chosen = self.inst_processors
         for config in chosen.get(group, ()) if isinstance(chosen, Mapping) else chosen:
             table = _per_instrument(table, build_component(config, "processor"), expressions, store)
@@ -220,7 +227,7 @@ class StaticDataLoader(DataLoader):
     def __init__(self, config: Any, join: str = "outer") -> None:
         if join not in ("outer", "inner"):
             raise ConfigError([Problem(f"unknown join {join!r}", "valid: outer, inner", "join")])
-        self.source = config
+        self.config = config
         self.join = join
 
     def load_table(
@@ -229,11 +236,11 @@ class StaticDataLoader(DataLoader):
         """Return the rows of `instruments` (symbols) within the span."""
         from .frames import table_of
 
-        if isinstance(self.source, Mapping):
-            parts = [replace(_grouped(table_of(_read(s)), str(g))) for g, s in self.source.items()]
+        if isinstance(self.config, Mapping):
+            parts = [_grouped(table_of(_read(s)), str(g)) for g, s in self.config.items()]
             table = _joined(parts, self.join)
         else:
-            table = table_of(_read(self.source))
+            table = table_of(_read(self.config))
         keep = np.zeros(len(table), dtype=bool)
         keep[rows_of(table, slice(start_time, end_time))] = True
         if instruments is not None:
@@ -257,7 +264,7 @@ class NestedDataLoader(DataLoader):
     def __init__(self, dataloader_l: Sequence[Any], join: str = "left") -> None:
         if join not in ("left", "outer", "inner"):
             raise ConfigError([Problem(f"unknown join {join!r}", "valid: left, outer, inner", "join")])
-        self.data_loader_l = [build_component(c, "loader", accept=DataLoader) for c in dataloader_l]
+        self.dataloader_l = [build_component(c, "loader", accept=DataLoader) for c in dataloader_l]
         self.join = join
 
     def load_table(
@@ -265,7 +272,7 @@ class NestedDataLoader(DataLoader):
     ) -> Table:
         """Return the joined columns."""
         tables = []
-        for loader in self.data_loader_l:
+        for loader in self.dataloader_l:
             fixed = isinstance(loader, StaticDataLoader) and isinstance(instruments, str | Mapping)
             if fixed:
                 _LOG.warning(
@@ -301,6 +308,7 @@ class DataLoaderDH(DataLoader):
     def __init__(
         self, handler_config: Any, fetch_kwargs: Mapping[str, Any] | None = None, is_group: bool = False
     ) -> None:
+        self.handler_config = handler_config
         configs = handler_config if is_group else {"": handler_config}
         self.handlers = {g: build_component(c, "handler") for g, c in configs.items()}
         self.fetch_kwargs = {"col_set": "__raw", **(fetch_kwargs or {})}
@@ -345,7 +353,7 @@ def _fields(given: Any, group: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _joined(tables: Sequence[Table], how: str) -> Table:
-    """Return the columns of several tables side by side; rows are aligned only where they differ."""
+    """Return the columns of several tables side by side, on ``left``, ``outer`` or ``inner`` rows where they differ."""
     first = tables[0]
     if all(_same_rows(first.index, t.index) for t in tables[1:]):
         blocks = tuple(b for t in tables for b in t.blocks)
@@ -356,10 +364,10 @@ def _joined(tables: Sequence[Table], how: str) -> Table:
 
     from .frames import frame_of, table_of
 
-    frame = frame_of(first)
-    for table in tables[1:]:
-        frame = pd.merge(frame, frame_of(table), how=how, left_index=True, right_index=True)  # type: ignore[arg-type]
-    return table_of(frame.sort_index())
+    frames = [frame_of(t) for t in tables]
+    if how == "left":
+        frames = [frames[0], *(f.reindex(frames[0].index) for f in frames[1:])]
+    return table_of(pd.concat(frames, axis=1, join="inner" if how == "inner" else "outer").sort_index())
 
 
 def _same_rows(a: RowIndex, b: RowIndex) -> bool:

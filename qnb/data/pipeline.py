@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -100,10 +100,8 @@ def content_address(table: Table) -> str:
     if table.fingerprint:
         return table.fingerprint
     index = table.index
-    parts: list[Any] = [np.ascontiguousarray(index.dates).view(np.int64), index.codes, index.instruments]
-    for block in table.blocks:
-        parts += [block.group, block.names, np.ascontiguousarray(block.matrix())]
-    return digest("content", *[p.tobytes() if isinstance(p, np.ndarray) else repr(p) for p in parts])
+    blocks = [(b.group, b.names, b.matrix()) for b in table.blocks]
+    return digest("content", index.dates.view(np.int64), index.codes, index.instruments, blocks)
 
 
 @dataclass(slots=True)
@@ -117,22 +115,25 @@ class _Runner:
         """Return `table` after all `processors`."""
         if not processors:
             return table
-        ours = all(isinstance(p, TableProcessor) for p in processors)
-        if not ours or self.cache is None:
-            return self._compute(table, processors, Workspace(threads=self.threads))
+        work = Workspace(threads=self.threads)
+        if not all(isinstance(p, TableProcessor) for p in processors):
+            return self._compute(table, processors, work)
+        if self.cache is None and not table.fingerprint:
+            return self._compute(table, processors, work)
         address = digest("chain", _VERSION, content_address(table), [_describe(p, self.fit) for p in processors])
-        with self._lock(address):
+        with ExitStack() as stack:
+            locked = self._lock(address, stack)
+            if not locked or self.cache is None:
+                return replace(self._compute(table, processors, work), fingerprint=address)
             found = _load(self.cache, address, table, processors)
             if found is not None:
                 self._log(f"{_names(processors)}: from the cache")
                 return found
             scratch = _Scratch(self.cache, address)
-            try:
-                result = self._compute(table, processors, Workspace(threads=self.threads, allocate=scratch.allocate))
-                result = replace(result, fingerprint=address)
-                return _store(self.cache, address, table, result, processors, scratch)
-            finally:
-                scratch.discard()
+            stack.callback(scratch.discard)
+            work = Workspace(threads=self.threads, allocate=scratch.allocate)
+            result = replace(self._compute(table, processors, work), fingerprint=address)
+            return _store(self.cache, address, table, result, processors, scratch)
 
     def _compute(self, table: Table, processors: Sequence[Any], work: Workspace) -> Table:
         given = table.shared()
@@ -148,10 +149,17 @@ class _Runner:
                 raise
             seconds = time.perf_counter() - began
             self._log(f"{type(proc).__name__}: {len(current)} rows, {len(current.columns)} columns, {seconds:.2f} s")
-        return current if current is given else replace(current, fingerprint="")
+        return replace(current, fingerprint="")
 
-    def _lock(self, key: str) -> AbstractContextManager[Any]:
-        return self.cache.lock(key) if self.cache is not None else nullcontext()
+    def _lock(self, key: str, stack: ExitStack) -> bool:
+        if self.cache is None:
+            return False
+        try:
+            stack.enter_context(self.cache.lock(key))
+        except CacheError as error:
+            _LOG.warning("%s; going on without the cache", error)
+            return False
+        return True
 
     def _log(self, text: str) -> None:
         _LOG.debug(text)

@@ -87,8 +87,6 @@ class Workspace:
         blocks = list(table.blocks)
         for i, columns in table.windows(group):
             block, source = self._writable(blocks[i], len(table))
-            step = max(1, _CHUNK // max(1, len(block.names)))
-            chunks = [slice(a, min(a + step, len(table))) for a in range(0, len(table), step)]
 
             def run(
                 chunk: slice, block: Block = block, source: Block | None = source, columns: slice = columns
@@ -98,7 +96,7 @@ class Workspace:
                     _copy(source, chunk, part)
                 change(part, columns)
 
-            self.each(chunks, run)
+            self.each(chunks_of(slice(0, len(table)), len(block.names)), run)
             blocks[i] = block
         return table.with_blocks(blocks)
 
@@ -121,22 +119,41 @@ class Workspace:
                     part = block.values[rows]
                     if source is not None:
                         _copy(source, rows, part)
-                    with np.errstate(all="ignore"):
-                        change(part)
+                    change(part)
 
             n = len(starts) - 1
             self.each([range(a, min(a + 32, n)) for a in range(0, n, 32)], run)
             blocks[i] = block
         return table.with_blocks(blocks)
 
+    def complete(self, table: Table, group: FieldsGroup) -> np.ndarray:
+        """Return a boolean mask of the rows in which no column of `group` is NaN, shape (rows,)."""
+        keep = np.ones(len(table), dtype=bool)
+        for i in table.select(group):
+            block = table.blocks[i]
+
+            def run(chunk: slice, block: Block = block) -> None:
+                keep[chunk] &= ~np.isnan(block.matrix(chunk)).any(axis=1)
+
+            self.each(chunks_of(slice(0, len(table)), len(block.names)), run)
+        return keep
+
     def each(self, items: Sequence[Any], work: Callable[[Any], None]) -> None:
-        """Call `work` for every item, in the threads there are; the first exception is raised."""
+        """Call `work` for every item, in the threads there are; the first exception is raised.
+
+        Floating point warnings are silenced: NaN and infinity in, NaN and infinity out.
+        """
+
+        def quietly(item: Any) -> None:
+            with np.errstate(all="ignore"):
+                work(item)
+
         if self.threads == 1 or len(items) < 2:
             for item in items:
-                work(item)
+                quietly(item)
             return
         with ThreadPoolExecutor(min(self.threads, len(items))) as pool:
-            for _ in pool.map(work, items):
+            for _ in pool.map(quietly, items):
                 pass
 
     def _writable(self, block: Block, rows: int) -> tuple[Block, Block | None]:

@@ -7,7 +7,7 @@ was computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -146,6 +146,15 @@ class Table:
 
         blocks = tuple(replace(b, rows=rows_of(b.rows), owned=False) for b in self.blocks)
         return replace(self, index=index, blocks=blocks, rows=rows_of(self.rows))
+
+    def where_columns(self, keep: Callable[[str, str], bool]) -> Table:
+        """Return the table with the columns for which ``keep(group, name)`` is True."""
+        blocks = []
+        for block in self.blocks:
+            mask = np.array([keep(block.group, n) for n in block.names], dtype=bool)
+            if mask.any():
+                blocks.append(block.columns(mask))
+        return self.with_blocks(blocks)
 
     def with_blocks(self, blocks: Sequence[Block]) -> Table:
         """Return the table with other blocks over the same rows."""

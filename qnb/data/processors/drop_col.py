@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-import numpy as np
-
 from ...errors import nearest
 from ..processor import TableProcessor, Workspace
 from ..table import Table
 
-__all__ = ["DropCol", "without_columns"]
+__all__ = ["DropCol"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,19 +34,9 @@ class DropCol(TableProcessor):
 
     def transform(self, table: Table, work: Workspace) -> Table:
         """Return the table without these columns."""
-        return without_columns(table, set(self.col_list), "DropCol", drop=True)
-
-
-def without_columns(table: Table, names: set[str], who: str, *, drop: bool) -> Table:
-    """Return `table` without the columns of `names` (``drop=True``), or with these alone."""
-    present = {n for _, n in table.columns}
-    for name in sorted(names - present):
-        near = nearest(name, present)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        _LOG.warning("%s: no column %r%s", who, name, hint)
-    blocks = []
-    for block in table.blocks:
-        keep = np.array([(n in names) != drop for n in block.names], dtype=bool)
-        if keep.any():
-            blocks.append(block.columns(keep))
-    return table.with_blocks(blocks)
+        present = {n for _, n in table.columns}
+        for name in self.col_list:
+            if name not in present:
+                near = nearest(name, present)
+                _LOG.warning("DropCol: no column %r%s", name, f"; did you mean {near[0]!r}?" if near else "")
+        return table.where_columns(lambda group, name: name not in self.col_list)

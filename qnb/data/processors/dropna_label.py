@@ -5,7 +5,6 @@ from __future__ import annotations
 from ...errors import EmptyDataError
 from ..processor import TableProcessor, Workspace
 from ..table import FieldsGroup, Table
-from .dropna_processor import complete_rows
 
 __all__ = ["DropnaLabel"]
 
@@ -39,7 +38,7 @@ class DropnaLabel(TableProcessor):
 
     def transform(self, table: Table, work: Workspace) -> Table:
         """Return the rows that have a label."""
-        kept = table.take(complete_rows(table, self.fields_group, work))
+        kept = table.take(work.complete(table, self.fields_group))
         if len(table) and not len(kept):
             names = ", ".join(n for i in table.select(self.fields_group) for n in table.blocks[i].names)
             raise EmptyDataError(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..processor import TableProcessor, Workspace
-from ..table import Block, FieldsGroup, Table
+from ..table import FieldsGroup, Table
 
-__all__ = ["DropnaProcessor", "complete_rows"]
+__all__ = ["DropnaProcessor"]
 
 
 class DropnaProcessor(TableProcessor):
@@ -30,21 +28,4 @@ class DropnaProcessor(TableProcessor):
 
     def transform(self, table: Table, work: Workspace) -> Table:
         """Return the rows that are complete."""
-        return table.take(complete_rows(table, self.fields_group, work))
-
-
-def complete_rows(table: Table, group: FieldsGroup, work: Workspace) -> np.ndarray:
-    """Return a boolean mask of the rows in which no column of `group` is NaN, shape (rows,)."""
-    keep = np.ones(len(table), dtype=bool)
-    for i in table.select(group):
-        _mark(table.blocks[i], keep, work)
-    return keep
-
-
-def _mark(block: Block, keep: np.ndarray, work: Workspace) -> None:
-    step = max(1, (1 << 18) // max(1, len(block.names)))
-
-    def run(chunk: slice) -> None:
-        keep[chunk] &= ~np.isnan(block.matrix(chunk)).any(axis=1)
-
-    work.each([slice(a, min(a + step, len(keep))) for a in range(0, len(keep), step)], run)
+        return table.take(work.complete(table, self.fields_group))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from ...errors import ConfigError, Problem, nearest
 from ..processor import TableProcessor, Workspace
 from ..table import Table
-from .drop_col import without_columns
 
 __all__ = ["FilterCol"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class FilterCol(TableProcessor):
@@ -40,13 +42,12 @@ class FilterCol(TableProcessor):
 
     def transform(self, table: Table, work: Workspace) -> Table:
         """Return the table with the chosen columns."""
-        chosen = table.select(self.fields_group)
-        inside = {n for i in chosen for n in table.blocks[i].names}
+        inside = {n for i in table.select(self.fields_group) for n in table.blocks[i].names}
+        for name in self.col_list:
+            if name not in inside:
+                near = nearest(name, inside)
+                _LOG.warning("FilterCol: no column %r%s", name, f"; did you mean {near[0]!r}?" if near else "")
         if not inside & set(self.col_list):
-            near = nearest(self.col_list[0], inside) if self.col_list else ()
-            remedy = f"did you mean {near[0]!r}?" if near else f"the group has {len(inside)} columns"
-            raise ConfigError(
-                [Problem(f"FilterCol keeps no column of group {self.fields_group!r}", remedy, "FilterCol.col_list")]
-            )
-        others = {n for g, n in table.columns if n not in inside}
-        return without_columns(table, others | set(self.col_list), "FilterCol", drop=False)
+            message = f"FilterCol keeps no column of group {self.fields_group!r}"
+            raise ConfigError([Problem(message, f"the group has {', '.join(sorted(inside)[:5])} …", "col_list")])
+        return table.where_columns(lambda group, name: name not in inside or name in self.col_list)

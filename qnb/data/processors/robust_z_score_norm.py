@@ -70,9 +70,8 @@ class RobustZScoreNorm(TableProcessor):
         center, scale, clip = self.center_, self.scale_, self.clip_outlier
 
         def change(x: np.ndarray, columns: slice) -> None:
-            with np.errstate(invalid="ignore"):
-                np.subtract(x, center[columns], out=x)
-                np.divide(x, scale[columns], out=x)
+            np.subtract(x, center[columns], out=x)
+            np.divide(x, scale[columns], out=x)
             if clip:
                 np.clip(x, np.float32(-3), np.float32(3), out=x)
 
@@ -90,8 +89,7 @@ def _median_and_mad(block: Block, rows: slice, work: Workspace) -> tuple[np.ndar
             valid = column[~np.isnan(column)]
             if len(valid):
                 middle[i] = _median(valid)
-                with np.errstate(invalid="ignore"):
-                    np.abs(valid - middle[i], out=valid)
+                np.abs(valid - middle[i], out=valid)
                 spread[i] = _median(valid)
 
     work.each(range(0, len(block.names), _TILE), run)
@@ -104,5 +102,4 @@ def _median(x: np.ndarray) -> np.float32:
     x.partition(half)
     if len(x) % 2:
         return x[half]
-    with np.errstate(invalid="ignore"):
-        return (x[:half].max() + x[half]) / np.float32(2)
+    return (x[:half].max() + x[half]) / np.float32(2)

@@ -73,13 +73,11 @@ def _moments(block: Block, rows: slice, work: Workspace) -> tuple[np.ndarray, np
         def run(number: int) -> None:
             x = block.matrix(chunks[number]).astype(np.float64)
             missing = np.isnan(x)
-            with np.errstate(invalid="ignore"):
-                if centre is not None:
-                    x -= centre
-                    x *= x
+            if centre is not None:
+                x -= centre
+                x *= x
             x[missing] = 0
-            with np.errstate(invalid="ignore"):
-                total[number] = x.sum(axis=0)
+            total[number] = x.sum(axis=0)
             count[number] = len(x) - missing.sum(axis=0)
 
         work.each(range(len(chunks)), run)
