@@ -48,7 +48,6 @@ MODULES: Mapping[str, str] = {
     "qlib.contrib.strategy.signal_strategy": "strategy",
     "qlib.contrib.strategy.rule_strategy": "strategy",
     "qlib.contrib.strategy.cost_control": "strategy",
-    "qlib.backtest.executor": "executor",
 }
 """Module of the peer -> kind of component."""
 

@@ -27,7 +27,6 @@ INJECTED: Mapping[str, frozenset[str]] = {
     "record": frozenset({"recorder", "model", "dataset"}),
     "processor": frozenset({"fit_start_time", "fit_end_time"}),
     "strategy": frozenset({"signal"}),
-    "executor": frozenset({"time_per_step"}),
 }
 """Arguments that the engine gives, by kind, so that they may be missing."""
 
@@ -35,7 +34,6 @@ _NESTED = {
     "handler": "handler",
     "data_loader": "loader",
     "strategy": "strategy",
-    "executor": "executor",
     "filter_pipe": "filter",
     "infer_processors": "processor",
     "learn_processors": "processor",

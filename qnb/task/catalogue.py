@@ -7,6 +7,7 @@ name in the packages they live in.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -20,22 +21,18 @@ __all__ = ["KINDS", "kinds_of", "locate", "names"]
 _PACKAGE = Path(registry.__file__).parent
 
 _ENGINE_KINDS = {
-    "dataset": ("qnb.data", ("DatasetH", "TSDatasetH", "MTSDatasetH")),
-    "handler": ("qnb.data", ("Alpha158", "Alpha158vwap", "Alpha360", "Alpha360vwap", "DataHandlerLP", "DataHandler")),
-    "loader": (
-        "qnb.data",
-        ("QlibDataLoader", "StaticDataLoader", "NestedDataLoader", "DataLoaderDH", "Alpha158DL", "Alpha360DL"),
-    ),
-    "filter": ("qnb.data", ("NameDFilter", "ExpressionDFilter")),
-    "executor": ("qnb.backtest", ("SimulatorExecutor",)),
-    "network": ("qnb.models", ("Net", "GRUModel", "LSTMModel", "ALSTMModel")),
-    "reweighter": ("qnb.data", ("Reweighter",)),
+    "dataset": (("data/dataset.py", "data/timeseries.py"), r"\w*DatasetH"),
+    "handler": (("data/handlers/*.py", "data/handler.py"), r"(?!FeatureSet)(?!\w+DL$)\w+"),
+    "loader": (("data/loader.py", "data/handlers/*.py"), r"\w+DL|\w+DataLoader|DataLoader\w+"),
+    "filter": (("data/filters.py",), r"\w+DFilter"),
+    "reweighter": (("data/reweighter.py",), r"Reweighter"),
+    "network": (("models/networks/*.py", "models/*.py", "training/*.py"), r"Net|\w+Model"),
 }
-"""Kind -> (package that is searched, names of its classes)."""
+"""Kind -> (files that define its classes, what their names look like)."""
 
 KINDS: tuple[str, ...] = (
-    "model", "dataset", "handler", "processor", "loader", "record", "strategy", "filter", "executor", "reweighter",
-    "network", "operator", "feature_set", "provider", "space", "backend",
+    "model", "dataset", "handler", "processor", "loader", "record", "strategy", "filter", "reweighter", "network",
+    "operator", "feature_set", "provider", "space", "backend",
 )  # fmt: skip
 """All kinds, in the order in which a bare name is looked up."""
 
@@ -75,19 +72,14 @@ def kinds_of(name: str) -> Iterator[Member]:
 
 @cache
 def _engine_members(kind: str) -> dict[str, Member]:
-    package, wanted = _ENGINE_KINDS[kind]
-    folder = _PACKAGE.joinpath(*package.split(".")[1:])
+    patterns, wanted = _ENGINE_KINDS[kind]
     found: dict[str, Member] = {}
-    for path in sorted(folder.rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        if not any(f"class {name}" in text for name in wanted):
-            continue
-        for node in ast.parse(text, str(path)).body:
-            if isinstance(node, ast.ClassDef) and node.name in wanted and node.name not in found:
-                found[node.name] = Member(
-                    kind, node.name, _module_of(path), path, node.lineno, ast.get_docstring(node) or ""
-                )
-    return {name: found[name] for name in wanted if name in found}
+    for path in (p for pattern in patterns for p in sorted(_PACKAGE.glob(pattern))):
+        for node in ast.parse(path.read_text(encoding="utf-8"), str(path)).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and re.fullmatch(wanted, node.name):
+                doc = ast.get_docstring(node) or ""
+                found.setdefault(node.name, Member(kind, node.name, _module_of(path), path, node.lineno, doc))
+    return found
 
 
 def _module_of(path: Path) -> str:

@@ -68,7 +68,7 @@ def build_component(
         ``{class | func, module_path, kwargs}``, ``"a.b.C"``, a name of the family, a class, or a ready object.
     family : str, optional
         Kind in which a name alone is looked up: a key of `qnb.registry.FAMILIES`, or ``"dataset"``, ``"handler"``,
-        ``"loader"``, ``"filter"``, ``"executor"``. Without it every kind is tried.
+        ``"loader"``, ``"filter"``. Without it every kind is tried.
     inject : mapping, optional
         Arguments that are passed if the constructor names them and `config` does not give them.
     accept : type or tuple of types

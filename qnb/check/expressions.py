@@ -1,0 +1,178 @@
+"""Checks every expression of a task: syntax, operators, fields; and how far labels look ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from ..errors import ConfigError, ExpressionError, Problem, UnknownNameError, nearest
+from ..expr.nodes import Call, Field, Node, Number, Text, walk
+from ..expr.parse import parse
+from .subject import HANDLER, Expression, Subject
+
+__all__ = ["DEFAULT_LABEL", "check_expressions", "expressions_of", "labels_of", "reads_ahead"]
+
+DEFAULT_LABEL = "Ref($close, -2)/Ref($close, -1) - 1"
+"""Label of the feature sets where the task names none."""
+
+
+def check_expressions(subject: Subject) -> Iterator[Problem]:
+    """Yield what is wrong with the expressions that a user wrote."""
+    yield from _register(subject)
+    told: set[str] = set()
+    for expression in expressions_of(subject):
+        try:
+            node = parse(expression.text)
+        except ExpressionError as error:
+            message = f"{error.message}, in {_short(expression.text)}"
+            yield subject.problem(message, expression.path, offset=error.column - 1)
+            continue
+        yield from _fields(subject, expression, node, told)
+        if not expression.label and ".feature." in f".{expression.path}." and reads_ahead(node) > 0:
+            message = f"a feature reads {reads_ahead(node)} days ahead: {_short(expression.text)}"
+            remedy = "it would not be known on its day; only labels look ahead"
+            yield subject.problem(message, expression.path, remedy=remedy, severity="warning")
+
+
+def expressions_of(subject: Subject) -> Iterator[Expression]:
+    """Yield every expression that the task itself contains."""
+    handler = subject.handler
+    if "label" in handler:
+        yield from _in_fields(handler["label"], f"{HANDLER}.kwargs.label", label=True)
+    yield from _in_loader(handler.get("data_loader"), f"{HANDLER}.kwargs.data_loader")
+    yield from _in_filters(handler.get("filter_pipe"), f"{HANDLER}.kwargs.filter_pipe")
+    instruments = handler.get("instruments")
+    if isinstance(instruments, Mapping):
+        yield from _in_filters(instruments.get("filter_pipe"), f"{HANDLER}.kwargs.instruments.filter_pipe")
+    for path, kwargs in subject.record("PortAnaRecord", "MultiPassPortAnaRecord"):
+        yield from _in_exchange(kwargs, f"{path}.kwargs.config.backtest.exchange_kwargs")
+
+
+def labels_of(subject: Subject) -> Iterator[Expression]:
+    """Yield the labels; the default one of a feature set has the path of its handler."""
+    found = [e for e in expressions_of(subject) if e.label]
+    if not found and subject.handler_name.startswith(("Alpha158", "Alpha360")):
+        found = [Expression(HANDLER, DEFAULT_LABEL, True)]
+    yield from found
+
+
+def reads_ahead(node: Node) -> int:
+    """Return how many rows after its own a value of `node` needs.
+
+    Examples
+    --------
+    >>> reads_ahead(parse("Ref($close, -2)/Ref($close, -1) - 1"))
+    2
+    """
+    if not isinstance(node, Call):
+        return 0
+    plain = tuple(a.value for a in node.args if isinstance(a, Number | Text))
+    below = max((reads_ahead(a) for a in node.args), default=0)
+    return below + _operators()[node.operator].reach(plain).right
+
+
+def _operators() -> Mapping[str, Any]:
+    from ..expr.catalogue import operators
+
+    return operators()
+
+
+def _register(subject: Subject) -> Iterator[Problem]:
+    """Make the user's own operators known, so that expressions with them can be read."""
+    from ..expr.catalogue import register_custom_ops
+
+    try:
+        register_custom_ops(subject.settings.custom_ops)
+    except (ConfigError, UnknownNameError) as error:
+        section = next((s for s in ("qlib_init", "qnb_init", "init") if s in subject.task.document), "")
+        yield from subject.translated(error, f"{section}.custom_ops")
+
+
+def _fields(subject: Subject, expression: Expression, node: Node, told: set[str]) -> Iterator[Problem]:
+    if subject.market is None:
+        return
+    known = subject.market.fields
+    for field in walk(node):
+        if not isinstance(field, Field) or field.periodic or field.name.lower() in known or field.name in told:
+            continue
+        told.add(field.name)
+        near = nearest(field.name, known)
+        if near:
+            remedy, severity = f"did you mean ${near[0]}?", "error"
+        else:
+            remedy, severity = f"all its values are NaN; there is {_listed(known)}", "warning"
+        message = f"no field ${field.name}"
+        yield subject.problem(message, expression.path, remedy=remedy, severity=severity, offset=field.column - 1)
+
+
+def _in_fields(fields: Any, path: str, *, label: bool) -> Iterator[Expression]:
+    """Yield expressions of ``[expression, ...]`` or ``[[expression, ...], [name, ...]]``."""
+    if isinstance(fields, str):
+        yield Expression(path, fields, label)
+    elif isinstance(fields, list) and fields and isinstance(fields[0], list):
+        for number, text in enumerate(fields[0]):
+            yield Expression(f"{path}.0.{number}", str(text), label)
+    elif isinstance(fields, list):
+        for number, text in enumerate(fields):
+            yield Expression(f"{path}.{number}", str(text), label)
+
+
+def _in_loader(loader: Any, path: str) -> Iterator[Expression]:
+    kwargs = loader.get("kwargs") if isinstance(loader, Mapping) else None
+    if not isinstance(kwargs, Mapping):
+        return
+    inner = kwargs.get("dataloader_l")
+    if isinstance(inner, list):
+        for number, item in enumerate(inner):
+            yield from _in_loader(item, f"{path}.kwargs.dataloader_l.{number}")
+    config = kwargs.get("config")
+    if "QlibDataLoader" not in str(loader.get("class")) and "DL" not in str(loader.get("class")):
+        return
+    if isinstance(config, Mapping):
+        for group, fields in config.items():
+            yield from _in_fields(fields, f"{path}.kwargs.config.{group}", label=group.startswith("label"))
+    else:
+        yield from _in_fields(config, f"{path}.kwargs.config", label=False)
+
+
+def _in_filters(filters: Any, path: str) -> Iterator[Expression]:
+    for number, item in enumerate(filters if isinstance(filters, list) else []):
+        if not isinstance(item, Mapping):
+            continue
+        place = f"{path}.{number}"
+        kwargs = item.get("kwargs")
+        if isinstance(kwargs, Mapping):
+            item, place = kwargs, f"{place}.kwargs"
+        if isinstance(item.get("rule_expression"), str):
+            yield Expression(f"{place}.rule_expression", item["rule_expression"])
+
+
+def _in_exchange(kwargs: Mapping[str, Any], path: str) -> Iterator[Expression]:
+    config = kwargs.get("config")
+    backtest = config.get("backtest") if isinstance(config, Mapping) else None
+    exchange = backtest.get("exchange_kwargs") if isinstance(backtest, Mapping) else None
+    if not isinstance(exchange, Mapping):
+        return
+    for key in ("deal_price", "limit_threshold"):
+        value = exchange.get(key)
+        for number, text in enumerate(value if isinstance(value, list) else [value]):
+            place = f"{path}.{key}.{number}" if isinstance(value, list) else f"{path}.{key}"
+            if isinstance(text, str):
+                yield Expression(place, text if not text.isidentifier() else f"${text}")
+    volume = exchange.get("volume_threshold")
+    pairs = volume.items() if isinstance(volume, Mapping) else [("", volume)]
+    for side, pair in pairs:
+        if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], str):
+            place = f"{path}.volume_threshold.{side}.1" if side else f"{path}.volume_threshold.1"
+            yield Expression(place, pair[1])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+@cache
+def _listed(names: tuple[str, ...]) -> str:
+    shown = ", ".join(f"${n}" for n in names[:12])
+    return shown + (" ..." if len(names) > 12 else "")
