@@ -282,13 +282,9 @@ class NestedDataLoader(DataLoader):
         kept: list[Table] = []
         later: set[tuple[str, str]] = set()
         for table in reversed(tables):
-            blocks = []
-            for block in table.blocks:
-                keep = np.array([(block.group, n) not in later for n in block.names], dtype=bool)
-                if keep.any():
-                    blocks.append(block.columns(keep))
+            seen = frozenset(later)
+            kept.insert(0, table.where_columns(lambda group, name, seen=seen: (group, name) not in seen))  # type: ignore[misc]
             later |= set(table.columns)
-            kept.insert(0, table if len(blocks) == len(table.blocks) else table.with_blocks(blocks))
         return _joined(kept, self.join)
 
 
@@ -357,9 +353,11 @@ def _joined(tables: Sequence[Table], how: str) -> Table:
     first = tables[0]
     if all(_same_rows(first.index, t.index) for t in tables[1:]):
         blocks = tuple(b for t in tables for b in t.blocks)
+        if len(tables) == 1:
+            return first
         known = all(t.fingerprint for t in tables)
-        address = digest("joined", *[t.fingerprint for t in tables]) if known and len(tables) > 1 else first.fingerprint
-        return replace(first, blocks=blocks, fingerprint=address if known else "")
+        address = digest("joined", [(t.fingerprint, t.columns) for t in tables]) if known else ""
+        return replace(first, blocks=blocks, fingerprint=address)
     import pandas as pd
 
     from .frames import frame_of, table_of

@@ -137,7 +137,7 @@ def test_a_label_that_is_nan_throughout_is_refused(toy_frame, make) -> None:
     frame = toy_frame()
     frame.loc["2020-02-10":"2020-02-21", ("label", "LABEL0")] = np.nan
     dataset = make(frame)
-    with pytest.raises(EmptyDataError, match="label LABEL0 is NaN in all .* rows of segment 'valid'"):
+    with pytest.raises(EmptyDataError, match=r"label LABEL0 is NaN in all .* rows of segment 'valid'"):
         dataset.sample("valid", data_key="learn")
     assert np.isnan(dataset.sample("valid", data_key="infer").y).all()
     frame["label"] = np.nan

@@ -81,12 +81,12 @@ def test_fixed_data_that_cannot_be_read(toy_frame, tmp_path: Path) -> None:
         StaticDataLoader(tmp_path / "x.csv").load()
     with pytest.raises(DataError, match="expected an index of two levels"):
         StaticDataLoader(pd.DataFrame({"a": [1.0]})).load()
+    named = toy_frame()["feature"].assign(name="x")
     with pytest.raises(DataError, match="columns that are not numbers: name"):
-        frame = toy_frame()["feature"].assign(name="x")
-        StaticDataLoader(frame).load()
+        StaticDataLoader(named).load()
+    texts = pd.MultiIndex.from_tuples([("a", "b")], names=["datetime", "instrument"])
     with pytest.raises(DataError, match="first index level must be dates"):
-        index = pd.MultiIndex.from_tuples([("a", "b")], names=["datetime", "instrument"])
-        StaticDataLoader(pd.DataFrame({"a": [1.0]}, index=index)).load()
+        StaticDataLoader(pd.DataFrame({"a": [1.0]}, index=texts)).load()
     with pytest.raises(UnknownNameError, match="no instrument 'csi300'"):
         StaticDataLoader(toy_frame()).load("csi300")
     with pytest.raises(ConfigError, match="fixed data has no universe"):
