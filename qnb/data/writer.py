@@ -32,6 +32,7 @@ __all__ = [
     "build_beside",
     "check_symbol",
     "feature_file",
+    "feature_folder",
     "format_times",
     "intraday",
     "lock_store",
@@ -44,11 +45,18 @@ __all__ = [
 ]
 
 LOCK_SECONDS = 600.0
+_RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))])
 
 
 def feature_file(store: Path, symbol: str, field: str, freq: str = "day") -> Path:
     """Return the path of one field of one instrument."""
-    return store / "features" / symbol.lower() / f"{field}.{freq}.bin"
+    return feature_folder(store, symbol) / f"{field.lower()}.{freq}.bin"
+
+
+def feature_folder(store: Path, symbol: str) -> Path:
+    """Return the folder of an instrument's fields; names that Windows refuses (``CON``) get the layout's prefix."""
+    name = symbol.lower()
+    return store / "features" / (f"_qlib_{name}" if name in _RESERVED else name)
 
 
 def write_series(path: Path, start: int, values: np.ndarray) -> None:
@@ -110,8 +118,8 @@ def format_times(times: np.ndarray, freq: str = "day") -> list[str]:
 
 
 def intraday(freq: str) -> bool:
-    """Return whether bars of `freq` are shorter than a day (``1min``, ``5min``, ``1h`` ...)."""
-    return freq.lower().rstrip("0123456789").lstrip("0123456789").startswith(("min", "h", "s", "t"))
+    """Return whether bars of the standard frequency `freq` are shorter than a day (``1min``, ``hour`` ...)."""
+    return freq.endswith(("min", "hour"))
 
 
 def check_symbol(symbol: str) -> str:
