@@ -1,0 +1,80 @@
+"""Opens what the settings name: the market data store of a frequency, and the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..cache import Cache
+from ..config import DEMO_URI, Settings
+from ..errors import ConfigError, Problem, nearest
+from .calendar import standard_freq
+from .providers.qlib_bin import QlibBinStore
+
+__all__ = ["demo_arguments", "open_cache", "open_store", "store_path"]
+
+
+def open_store(settings: Settings, freq: str = "day") -> QlibBinStore:
+    """Return the market data store that `settings` name for `freq`.
+
+    ``demo`` and ``demo:instruments=5000,seed=7`` are the embedded demo market, which is made on first use.
+
+    Raises
+    ------
+    DataError
+        There is no data at that place, or none of that frequency.
+    ConfigError
+        An argument of the demo market that does not exist.
+    """
+    name = standard_freq(freq)
+    uri = settings.uri_for(freq if freq in settings.provider_uri else name)
+    return QlibBinStore(store_path(uri, settings), name)
+
+
+def store_path(uri: str, settings: Settings) -> Path:
+    """Return the folder behind a data URI; the demo market is made if it is not there yet."""
+    if uri != DEMO_URI and not uri.startswith(DEMO_URI + ":"):
+        return Path(uri).expanduser()
+    from .demo import ensure_demo
+
+    return ensure_demo(**demo_arguments(uri), cache_dir=settings.cache_dir)
+
+
+def demo_arguments(uri: str) -> dict[str, int]:
+    """Return the arguments in ``demo:instruments=5000,years=12,seed=7``.
+
+    Raises
+    ------
+    ConfigError
+        An unknown argument, or one that is no whole number.
+
+    Examples
+    --------
+    >>> demo_arguments("demo:instruments=50,seed=7")
+    {'instruments': 50, 'seed': 7}
+    """
+    known = ("instruments", "years", "seed")
+    found: dict[str, int] = {}
+    for part in filter(None, uri.partition(":")[2].split(",")):
+        key, _, value = (text.strip() for text in part.partition("="))
+        if key not in known:
+            near = nearest(key, known)
+            remedy = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
+            raise ConfigError([Problem(f"the demo market has no argument {key!r}", remedy, "provider_uri")])
+        try:
+            found[key] = int(value)
+        except ValueError:
+            raise ConfigError(
+                [Problem(f"{key} of the demo market must be a whole number, received {value!r}", "", "provider_uri")]
+            ) from None
+    return found
+
+
+def open_cache(settings: Settings) -> Cache:
+    """Return the cache of evaluated fields and prepared data.
+
+    Raises
+    ------
+    CacheError
+        The folder cannot be made.
+    """
+    return Cache(settings.cache_dir / "arrays", settings.cache_bytes)
