@@ -114,7 +114,7 @@ def _load(dataset: Any, context: FitContext) -> None:
     setup = getattr(dataset, "setup_data", None)
     if setup is not None:
         accepted = inspect.signature(setup).parameters
-        extra = {"context": context} if "context" in accepted else {}
+        extra: dict[str, Any] = {"context": context} if "context" in accepted else {}
         if "emit" in accepted:
             extra["emit"] = context.emit
         setup(**extra)

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ def _run(request: Request, directory: RunDir, emit: ev.Emit, stop: Callable[[], 
     with R.start(experiment_name=experiment, recorder_name=request.name, uri=settings.tracking_uri):
         recorder = R.get_recorder()
         R.set_tags(**{"qnb.run_id": request.run_id, "qnb.task_hash": request.task.hash})
-        recorder.log_params(**request.task.flat_params())
+        recorder.log_params(**flat_params(request.task.document.get("task", {})))
         recorder.save_objects(**{"task.yaml": request.task.to_yaml()})
         to_recorder = _MetricsToRecorder(recorder, emit)
         outcome = run_task(
@@ -123,6 +123,20 @@ def _run(request: Request, directory: RunDir, emit: ev.Emit, stop: Callable[[], 
             directory=directory.path,
         )  # fmt: skip
         return outcome, recorder.id
+
+
+def flat_params(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as ``{"model.kwargs.num_leaves": 210, ...}``; positions of a list count as keys."""
+    if isinstance(config, Mapping):
+        items = [(str(k), v) for k, v in config.items()]
+    elif isinstance(config, list | tuple) and any(isinstance(v, Mapping | list) for v in config):
+        items = [(str(k), v) for k, v in enumerate(config)]
+    else:
+        return {prefix: config}
+    flat: dict[str, Any] = {}
+    for key, value in items:
+        flat |= flat_params(value, f"{prefix}.{key}" if prefix else key)
+    return flat
 
 
 def _failure(error: Exception, seconds: float) -> ev.RunFailed:

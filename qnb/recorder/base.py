@@ -1,7 +1,8 @@
 """What a tracking store is asked to do, and the frozen facts it answers with.
 
-A `Store` keeps experiments, runs and files; `qnb.recorder.mlflow` and `qnb.recorder.memory` are two of them. What users
-call (`Experiment`, `Recorder`, `R`) is written once, on top of this protocol.
+A `Store` keeps experiments, runs and files. `qnb.recorder.sqlite` writes an MLflow SQLite file, `qnb.recorder.mlflow`
+speaks to any other MLflow store through MLflow, `qnb.recorder.memory` is for tests. What users call (`Experiment`,
+`Recorder`, `R`) is written once, on top of this protocol.
 """
 
 from __future__ import annotations
@@ -11,10 +12,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["STATUSES", "ArtifactInfo", "ExperimentInfo", "MetricPoint", "RunInfo", "Store"]
+from ..errors import RecorderError
+
+__all__ = [
+    "KEY_LIMIT",
+    "PARAM_LIMIT",
+    "STATUSES",
+    "TAG_LIMIT",
+    "ArtifactInfo",
+    "Entry",
+    "ExperimentInfo",
+    "MetricPoint",
+    "ParamSet",
+    "RefusedError",
+    "RunInfo",
+    "Store",
+    "TagDeleted",
+    "TagSet",
+]
 
 STATUSES = ("SCHEDULED", "RUNNING", "FINISHED", "FAILED")
 """What a recorder's status can be."""
+
+KEY_LIMIT = 250
+PARAM_LIMIT = 6000
+TAG_LIMIT = 8000
+"""Longest key, param and tag that MLflow takes, in characters."""
+
+
+class RefusedError(RecorderError):
+    """The store was reached and refuses what it was given; asking again does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +60,20 @@ class RunInfo:
 
     Attributes
     ----------
+    run_id, name, experiment_id, experiment : str
+        Who it is; the experiment's name only where it was looked up.
+    status : str
+        As stored: one of `STATUSES`, or ``KILLED`` from a run that plain MLflow wrote.
     start, end : float or None
         Seconds since the epoch, UTC.
     metrics : mapping of str to float
         Last value of each.
     params, tags : mapping of str to str
         As stored; long params are shortened here (see `Recorder.list_params`).
+    artifact_uri : str
+        Where its files are.
+    deleted : bool
+        Whether it was deleted.
     """
 
     run_id: str
@@ -52,6 +87,12 @@ class RunInfo:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     artifact_uri: str = ""
+    deleted: bool = False
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran; None while it has not ended."""
+        return self.end - self.start if self.start is not None and self.end is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +101,35 @@ class MetricPoint:
 
     name: str
     value: float
-    step: int
-    time: float
+    step: int = 0
+    time: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ParamSet:
+    """A param, written once and for all."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagSet:
+    """A tag's new value."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagDeleted:
+    """A tag that goes."""
+
+    name: str
+
+
+Entry = MetricPoint | ParamSet | TagSet | TagDeleted
+"""What is logged to a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +142,29 @@ class ArtifactInfo:
 
 
 class Store(Protocol):
-    """A tracking store. What it refuses is a `qnb.errors.RecorderError`."""
+    """A tracking store.
+
+    Every method raises `RecorderError` when the store cannot be reached and `RefusedError` when it refuses.
+    """
 
     uri: str
 
     def experiment(self, *, id: str | None = None, name: str | None = None) -> ExperimentInfo | None:
-        """Return the experiment of that id or name, or None."""
+        """Return the experiment of that id or name, or None; a deleted one counts as none."""
 
     def create_experiment(self, name: str) -> ExperimentInfo:
         """Return the experiment `name`, created if need be; safe when several processes ask at once."""
 
     def experiments(self) -> list[ExperimentInfo]:
-        """Return all experiments that are not deleted."""
+        """Return all experiments that are not deleted, oldest first."""
 
     def delete_experiment(self, id: str) -> None:
-        """Delete an experiment with its runs."""
+        """Delete an experiment with its runs; its name is free again."""
 
-    def create_run(self, experiment: ExperimentInfo, name: str, tags: Mapping[str, str]) -> RunInfo:
-        """Create a run, SCHEDULED until it is updated."""
+    def create_run(
+        self, experiment: ExperimentInfo, name: str, *, tags: Mapping[str, str], status: str = "SCHEDULED"
+    ) -> RunInfo:
+        """Create a run."""
 
     def run(self, run_id: str) -> RunInfo:
         """Return a run with its last metrics, params and tags."""
@@ -113,26 +186,16 @@ class Store(Protocol):
         max_results: int = 1000,
         order_by: Sequence[str] = (),
     ) -> list[RunInfo]:
-        """Return runs by MLflow's filter grammar; `deleted` None means both kinds."""
+        """Return runs by MLflow's filter grammar, newest first unless ordered; `deleted` None means both kinds."""
 
-    def log(
-        self,
-        run_id: str,
-        *,
-        metrics: Sequence[MetricPoint] = (),
-        params: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        """Write a batch, in order."""
-
-    def delete_tag(self, run_id: str, key: str) -> None:
-        """Remove a tag."""
+    def log(self, run_id: str, entries: Sequence[Entry]) -> None:
+        """Write a batch, in order. Nothing of it may be assumed written when this raises."""
 
     def history(self, run_id: str, name: str) -> list[MetricPoint]:
         """Return all values of a metric in the order of steps."""
 
     def put_file(self, run_id: str, path: Path, folder: str = "") -> None:
-        """Keep a file or a folder below `folder` of the run's artifacts."""
+        """Keep a file or a folder below `folder` of the run's artifacts, replacing one of that name."""
 
     def files(self, run_id: str, folder: str = "") -> list[ArtifactInfo]:
         """Return the entries directly below `folder`."""

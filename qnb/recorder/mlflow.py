@@ -280,7 +280,7 @@ class MlflowStore:
         except _errors() as error:
             reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
             raise RecorderError(
-                f"cannot {what} at {masked(self.uri)}: {reason}; check recorder uri and server, or leave the uri out "
+                f"cannot {what} at {masked(self.uri)}: {masked(reason)}; check recorder uri and server, or leave the uri out "
                 "for sqlite:///mlflow.db in this folder"
             ) from error
 
@@ -308,7 +308,7 @@ def _quiet() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    for name in ("mlflow", "alembic"):
+    for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

@@ -141,7 +141,8 @@ class Recorder:
             self._store.log(self.id, params=texts)
         if long:
             self._long.update(long)
-            self.save_objects(**{PARAMS_FILE: dict(self._long)})
+            objects: dict[str, Any] = {PARAMS_FILE: dict(self._long)}
+            self.save_objects(None, None, **objects)
 
     def log_metrics(self, step: int | None = None, **metrics: float) -> None:
         """Log metric values, in the background while the run is started; `step` orders a curve."""
