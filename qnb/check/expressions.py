@@ -25,8 +25,9 @@ def check_expressions(subject: Subject) -> Iterator[Problem]:
         try:
             node = parse(expression.text)
         except ExpressionError as error:
-            message = f"{error.message}, in {_short(expression.text)}"
-            yield subject.problem(message, expression.path, offset=error.column - 1)
+            message, _, remedy = error.message.partition("; ")
+            message = f"{message}, column {error.column} of {_short(expression.text)}"
+            yield subject.problem(message, expression.path, remedy=remedy, offset=error.column - 1)
             continue
         yield from _fields(subject, expression, node, told)
         if not expression.label and ".feature." in f".{expression.path}." and reads_ahead(node) > 0:

@@ -195,18 +195,19 @@ def _no_module(document: Document, path: Path, what: Description) -> Problem | N
 
 def _check_arguments(document: Document, path: Path, what: Description, found: Inspected, kind: str) -> list[Problem]:
     problems: list[Problem] = []
+    meant: set[str] = set()  # what misspelt arguments probably are
     parameters = {p.name: p for p in found.signature.parameters}
     library = BOOSTER_PARAMETERS.get(found.name) if found.member is not None else None
     for name, value in what.kwargs.items():
         here: Path = (*path, "kwargs", name)
         if name in parameters:
-            problems += _check_type(document, here, found.name, parameters[name], value)
-        elif library is not None and found.signature.open:
-            if name not in library:
-                problems.append(_unknown_argument(document, here, found.name, [*parameters, *library]))
-        elif not found.signature.open:
-            problems.append(_unknown_argument(document, here, found.name, parameters))
-    given = set(what.kwargs) | INJECTED.get(kind, frozenset())
+            if name not in _NESTED:
+                problems += _check_type(document, here, found.name, parameters[name], value)
+        elif not found.signature.open or (library is not None and name not in library):
+            known = [*parameters, *(library or ())]
+            meant.update(nearest(name, known, n=1))
+            problems.append(_unknown_argument(document, here, found.name, known))
+    given = set(what.kwargs) | INJECTED.get(kind, frozenset()) | meant
     missing = [n for n, p in parameters.items() if p.required and n not in given]
     if missing:
         message = f"{found.name} needs {', '.join(map(repr, missing))}"
@@ -265,7 +266,10 @@ def _is_entry_point(kind: str, name: str) -> bool:
 
 def _near_miss(name: str, known: Iterable[str]) -> str:
     """Return a remedy only for what is surely a slip of the pen: the peer has classes that look like others of ours."""
-    found = get_close_matches(name, list(known), n=1, cutoff=0.85)
+    names = list(known)
+    found = get_close_matches(name, names, n=1, cutoff=0.85) or [
+        n for n in names if len(name) > 4 and n.startswith(name)
+    ]
     return f"did you mean {found[0]!r}?" if found else "there is no counterpart of it yet"
 
 

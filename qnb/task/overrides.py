@@ -11,7 +11,7 @@ from .yaml import read_scalar
 
 __all__ = ["apply_overrides"]
 
-_OPEN = frozenset({"kwargs", "qlib_init", "qnb_init", "init", "exchange_kwargs", "backtest"})
+_OPEN = frozenset({"kwargs", "qlib_init", "qnb_init", "init", "exchange_kwargs", "backtest", "segments"})
 """Mappings in which a key that is not there yet may be set; whether it is right is validated later."""
 
 

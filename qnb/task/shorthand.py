@@ -81,8 +81,8 @@ class _Expansion:
     def run(self) -> None:
         self._init_section()
         self.out["task"] = {}
-        segments = self._segments()
         self._model()
+        segments = self._segments()
         self._dataset(segments)
         self._records(segments)
         self._leftovers()
@@ -138,20 +138,20 @@ class _Expansion:
 
     def _segments(self) -> Mapping[str, Any]:
         target: Path = ("task", "dataset", "kwargs", "segments")
-        self.set(("task", "model"), {})
         self.set(("task", "dataset"), {"class": "DatasetH", "kwargs": {}}, ("features",))
         given = self.values.get("segments")
         if given is None:
             span = _demo_segments(self.uri) if self.demo else None
             if span is None:
                 self._wrong("segments are missing", (), "write segments: with train, valid and test")
-                return {}
+                span = {}
             self.set(target, span)
             return span
         if not isinstance(given, Mapping) or not given:
             self._wrong(
                 f"segments must be a mapping, received {given!r}", ("segments",), "train: [first day, last day]"
             )
+            self.set(target, {})
             return {}
         return self.move(("segments",), target)
 
@@ -159,9 +159,8 @@ class _Expansion:
         model = self.values.get("model", ABSENT)
         target: Path = ("task", "model")
         self.member = None
-        if model is ABSENT or model is None:
-            self._wrong("model is missing", (), "write model: lightgbm")
-            return
+        if model is ABSENT:
+            return  # validation says that there is none
         if isinstance(model, Mapping) and len(model) == 1 and "class" not in model and "func" not in model:
             (name,) = model
             self.set(target, {"class": name}, ("model", name))

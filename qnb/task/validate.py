@@ -79,7 +79,7 @@ def validate(document: Document, *, base_dir: FilePath) -> list[Problem]:
     for part in ("model", "dataset"):
         if part in task:
             problems += check_component(document, ("task", part), task[part], part)
-        else:
+        elif part not in {n for k in task if k not in TASK_KEYS for n in nearest(k, TASK_KEYS, n=1)}:
             problems.append(document.problem(f"task without a {part}", ("task",), remedy=f"write {part}:", key=True))
     if task.get("reweighter") is not None:
         problems += check_component(document, ("task", "reweighter"), task["reweighter"], "reweighter")
