@@ -126,7 +126,8 @@ def build_report(given: ReportInput, *, theme: str = "light", mode: Mode = "sum"
             data[spec.name] = value
     summary = None if material.returns is None else summary_data(material.returns, mode=mode)
     signal = _signal(material)
-    orders = None if material.orders is None else orders_data(material.orders)
+    days = None if material.returns is None else len(material.returns.dates)
+    orders = None if material.orders is None else orders_data(material.orders, days=days)
     drawdown: DrawdownData | None = data.get("drawdown")
     return Report(
         input=given,

@@ -79,7 +79,8 @@ def _performance(returns: Returns, summary: SummaryData, mode: str) -> list[Kpi]
     r = "r = return − cost − benchmark" if excess else "r = return − cost"
     annual = f"mean(r) × {n}" if mode == "sum" else f"(1 + total)^({n} / days) − 1"
     depth = "min(c − max c), c the running sum of r" if mode == "sum" else "min(c / max c) − 1, c compounded"
-    ratio = "mean(r) / std(r)" if mode == "sum" else "geometric mean of r / std(log(1 + r))"
+    spread = "std(r)" if mode == "sum" else "std(log(1 + r))"
+    ratio = f"mean(r) / {spread}" if mode == "sum" else f"geometric mean of r / {spread}"
     days = f"{numbers.count(risk.days_above_count)} of {numbers.count(risk.days)}"
     rows: list[tuple[str, str, float, Callable[[float], str], str, str]] = [
         (
@@ -94,7 +95,7 @@ def _performance(returns: Returns, summary: SummaryData, mode: str) -> list[Kpi]
             "drawdown", "Max drawdown", risk.drawdown,
             numbers.percent, f"of the {what} return" if excess else of, f"{depth}; {r}",
         ),
-        ("volatility", f"Volatility {of}", risk.volatility, numbers.share, "a year", f"{'std(r)' if mode == 'sum' else 'std(log(1 + r))'} × √{n}; {r}"),
+        ("volatility", f"Volatility {of}", risk.volatility, numbers.share, "a year", f"{spread} × √{n}; {r}"),
         (
             "sortino", "Sortino", risk.sortino,
             numbers.ratio, of, f"mean(r) / √mean(min(r, 0)²) × √{n}; {r}",

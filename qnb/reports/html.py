@@ -173,12 +173,15 @@ def _head_facts(report: Report) -> list[tuple[str, str]]:
         facts.append(("Started", numbers.moment(run.started)))
     if given.made is not None:
         facts.append(("Made", numbers.moment(given.made)))
+    traded = report.data["cumulative"].dates if "cumulative" in report.data else None
     for name, span in given.segments.items():
         if len(span) == 2:
-            facts.append((name.capitalize(), f"{numbers.month(span[0])} to {numbers.month(span[1])}"))
-    if "cumulative" in report.data:
-        days = numbers.count(len(report.data["cumulative"].dates))
-        facts.append(("Days", f"{days}, {numbers.count(given.periods)} a year"))
+            begin, end = numbers.month(span[0]), numbers.month(span[1])
+            if name == "test" and traded is not None and len(traded):
+                end = min(end, numbers.month(traded[-1]))  # a segment may reach past the last day of the data
+            facts.append((name.capitalize(), f"{begin} to {end}"))
+    if traded is not None:
+        facts.append(("Days", f"{numbers.count(len(traded))}, {numbers.count(given.periods)} a year"))
     return facts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -115,7 +115,7 @@ def table_html(table: Table) -> str:
 
 def _head(column: Column) -> str:
     swatch = f'<i class="swatch" style="background:var(--qnb-{column.swatch})"></i>' if column.swatch else ""
-    return f'<th scope="col"{_classes(column, Cell())}>{swatch}{escape(column.head)}</th>'
+    return f'<th scope="col"{_classes(replace(column, mono=False), Cell())}>{swatch}{escape(column.head)}</th>'
 
 
 def _cell(cell: Cell, column: Column, place: int) -> str:

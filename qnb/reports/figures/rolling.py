@@ -47,12 +47,12 @@ def rolling_data(returns: Returns, *, window: int | None = None) -> RollingData 
         None takes a year, a quarter of a year where the test is shorter than one and a half, and gives no figure
         (None) below half a year.
     """
+    days, year = len(returns.dates), returns.periods
     if window is None:
-        year = returns.periods
-        window = year if len(returns.dates) >= 1.5 * year else year // 4
-        if len(returns.dates) < 2 * window:
+        if days < year // 2:
             return None
-    if window < 2 or len(returns.dates) < window:
+        window = year if days >= 1.5 * year else year // 4
+    if not 2 <= window <= days:
         return None
     return RollingData(
         dates=returns.dates,

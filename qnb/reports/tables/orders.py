@@ -25,11 +25,11 @@ class OrdersData:
     Attributes
     ----------
     last : DataFrame
-        Orders of the last day that has any, in real shares and prices, sells before buys as they were given.
+        Orders of the last day that has any, in real shares and prices; sells before buys, best rank first.
     by_reason : DataFrame
         A row a side and reason: orders, executed, value, cost.
     executed, days : int
-        Orders executed at all, and days with orders.
+        Orders executed at all, and days of the backtest.
     """
 
     last: pd.DataFrame
@@ -38,7 +38,7 @@ class OrdersData:
     days: int
 
 
-def orders_data(orders: pd.DataFrame) -> OrdersData:
+def orders_data(orders: pd.DataFrame, *, days: int | None = None) -> OrdersData:
     """Turn the ledger into real shares and prices, and count it.
 
     Parameters
@@ -46,6 +46,8 @@ def orders_data(orders: pd.DataFrame) -> OrdersData:
     orders : DataFrame
         Columns as `ReportInput.orders` has them, in the order of days. Real shares are amount * factor, real prices
         price / factor; a missing factor counts as 1.
+    days : int or None
+        Days of the backtest; None counts those with orders.
     """
     frame = orders.copy()
     factor = _numbers(frame, "factor")
@@ -58,13 +60,15 @@ def orders_data(orders: pd.DataFrame) -> OrdersData:
     frame["reason"] = frame["reason"].fillna("").astype(str) if "reason" in frame else ""
     frame["side"] = frame["side"].astype(str).str.lower() if "side" in frame else ""
     last = frame[frame["datetime"] == frame["datetime"].iloc[-1]]
+    by = [name for name in ("side", "rank") if name in last]
+    last = last.sort_values(by, ascending=[name != "side" for name in by], kind="stable")
     counted = (
         frame.groupby(["side", "reason"], sort=False)
         .agg(orders=("done", "size"), executed=("done", "sum"), value=("value", "sum"), cost=("cost", "sum"))
         .reset_index()
         .sort_values(["side", "orders"], ascending=[False, False], kind="stable")
     )
-    return OrdersData(last, counted, int(frame["done"].sum()), int(frame["datetime"].nunique()))
+    return OrdersData(last, counted, int(frame["done"].sum()), days or int(frame["datetime"].nunique()))
 
 
 def orders_table(data: OrdersData, *, currency: str = "", n_drop: int | None = None, file: str = "") -> Table:
