@@ -373,19 +373,20 @@ def extremes(x, y, starts, stops, days, segments, n, flags, out, stride, work): 
                 m = b + step - 1 - i
                 if m > reach:
                     m = reach
-                older = work[3 * m] >= best
-                top = work[3 * m] if older else best
+                before = work[3 * m]
+                there = work[3 * m + 1]
+                hole = work[3 * m + 2]
+                older = before >= best
+                top = before if older else best
                 if want_value:
                     out[i] = top * sign if top > -INF else NAN
                 if want_place:
                     k = i - n + 1
                     if k < lo or n == 0:
                         k = lo
-                    where = work[3 * m + 1] if older else place
-                    if work[3 * m + 2] >= 0.0:
-                        where = work[3 * m + 2]
-                    elif gap >= 0.0:
-                        where = gap
+                    where = there if older else place
+                    where = gap if gap >= 0.0 else where
+                    where = hole if hole >= 0.0 else where
                     out[at_place + i] = where - float(k) + 1.0 if top > -INF else NAN
             b += step
 
@@ -415,11 +416,13 @@ def order(x, y, starts, stops, days, segments, n, flags, out, stride, work):  # 
             r = 0
             if gone:
                 for k in range(size):
-                    r += 1 if work[base + k] < old else 0
+                    held = work[base + k]
+                    r += 1 if held < old else 0
             p = 0
             if fresh:
                 for k in range(size):
-                    p += 1 if work[base + k] < v else 0
+                    held = work[base + k]
+                    p += 1 if held < v else 0
             if gone and fresh:
                 if p > r:
                     p -= 1
@@ -451,12 +454,17 @@ def order(x, y, starts, stops, days, segments, n, flags, out, stride, work):  # 
                 elif level < 0.0:
                     half = size // 2
                     top = work[base + half]
-                    out[at] = top if size % 2 else (work[base + half - 1] + top) * 0.5
+                    if size % 2:
+                        out[at] = top
+                    else:
+                        out[at] = (work[base + half - 1] + top) * 0.5
                 else:
                     where = level * float(size - 1)
                     k = int(where)
                     below = work[base + k]
-                    out[at] = below if k + 1 >= size else below + (work[base + k + 1] - below) * (where - float(k))
+                    if k + 1 < size:
+                        below += (work[base + k + 1] - below) * (where - float(k))
+                    out[at] = below
 
 
 def pairs(x, y, starts, stops, days, segments, n, flags, out, stride, work):  # type: ignore[no-untyped-def]
@@ -619,7 +627,9 @@ def pairs(x, y, starts, stops, days, segments, n, flags, out, stride, work):  # 
                                 e2 = 0.0
                                 centre = 0.0
                                 for j in range(start, i + 1):
-                                    v = x[j] if side == 0 else y[j]
+                                    v = x[j]
+                                    if side:
+                                        v = y[j]
                                     if v - v == 0.0:
                                         if e0 == 0.0:
                                             centre = v

@@ -1,8 +1,9 @@
-"""Machine code of the kernels: compiled by numba once, kept in the cache folder, called through C pointers.
+"""Machine code of the kernels: made once, kept in the cache folder, called through C pointers.
 
-1. A kernel's code is looked for in the cache folder under a digest of its source, this processor and the libraries.
-2. If it is there, only llvmlite is imported to link it, which is much quicker than importing numba.
-3. Otherwise numba compiles it and its object code is kept, written to a hidden file first and renamed.
+1. A kernel's object code is looked for under a digest of its source, this processor and the version of LLVM.
+2. Where it is missing, the kernel is translated and compiled (`qnb.expr.machine`), and the code is kept: written to a
+   hidden file first and renamed, so that several processes may do so at once.
+3. A folder that cannot be written costs the time to compile, nothing else.
 
 Calls release Python's lock, so threads run side by side.
 """
@@ -10,45 +11,99 @@ Calls release Python's lock, so threads run side by side.
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import inspect
+import logging
+import os
+import secrets
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from . import kernels
+from ..config import default_cache_dir
+from . import kernels, machine
 
-__all__ = ["kernel"]
+__all__ = ["kernel", "kernel_dir"]
 
-_POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
-_loaded: dict[str, Callable[..., Any]] = {}
+_LOG = logging.getLogger(__name__)
+_ROLLING = {
+    "x": "f8*", "y": "f8*", "starts": "i8*", "stops": "i8*", "days": "i8*", "segments": "i8", "n": "i8", "flags": "i8",
+    "out": "f8*", "stride": "i8", "work": "f8*",
+}  # fmt: skip
+_SCATTER = {
+    "src": "f4*", "stride": "i8", "columns": "i8*", "count": "i8", "places": "i8*", "targets": "i8*", "rows": "i8",
+    "dst": "f4*", "width": "i8",
+}  # fmt: skip
+_FORMAT = 1
+
+_loaded: dict[str, Callable[..., None]] = {}
 _lock = threading.Lock()
+_engine: Any = None
 
 
-def kernel(name: str) -> Callable[..., Any]:
-    """Return a kernel as a C function; compiles it on first use."""
+def kernel(name: str) -> Callable[..., None]:
+    """Return a kernel as a C function that takes addresses and whole numbers.
+
+    The function keeps nothing alive: its caller holds the arrays whose addresses it passes.
+    """
     found = _loaded.get(name)
     if found is None:
         with _lock:
-            if name not in _loaded:
-                _loaded[name] = _compile(name)
-            found = _loaded[name]
+            found = _loaded.get(name) or _loaded.setdefault(name, _load(name))
     return found
 
 
-def _compile(name: str) -> Callable[..., Any]:
-    import numba
-    from numba import types as t
-
-    f8, f4, i8 = t.CPointer(t.float64), t.CPointer(t.float32), t.CPointer(t.int64)
-    if name == "scatter":
-        signature = t.void(f4, t.int64, i8, t.int64, i8, i8, t.int64, f4, t.int64)
-    else:
-        signature = t.void(f8, f8, i8, i8, i8, t.int64, t.int64, t.int64, f8, t.int64, f8)
-    made = numba.cfunc(signature, nopython=True, error_model="numpy", fastmath={"contract", "arcp"})(
-        getattr(kernels, name)
-    )
-    _kept.append(made)
-    kinds = [_POINTER if isinstance(a, t.CPointer) else _INT for a in signature.args]
-    return ctypes.CFUNCTYPE(None, *kinds)(made.address)
+def kernel_dir() -> Path:
+    """Return the folder in which object code is kept: ``QNB_KERNEL_DIR``, else ``kernels`` in the cache folder."""
+    given = os.environ.get("QNB_KERNEL_DIR")
+    return Path(given).expanduser() if given else default_cache_dir() / "kernels"
 
 
-_kept: list[Any] = []
+def _load(name: str) -> Callable[..., None]:
+    import llvmlite.binding as llvm
+
+    function = getattr(kernels, name)
+    signature = _SCATTER if name == "scatter" else _ROLLING
+    source = "\0".join([str(_FORMAT), name, inspect.getsource(function), repr(signature), machine.target_name()])
+    path = kernel_dir() / f"{name}-{hashlib.blake2b(source.encode(), digest_size=12).hexdigest()}.o"
+    code = _read(path)
+    if code is None:
+        code = machine.compile_object(machine.translate(function, signature))
+        _keep(path, code)
+    engine = _linker(llvm)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    kinds = [ctypes.c_void_p if kind.endswith("*") else ctypes.c_int64 for kind in signature.values()]
+    return ctypes.CFUNCTYPE(None, *kinds)(engine.get_function_address(name))
+
+
+def _linker(llvm: Any) -> Any:
+    """Return the engine that holds the code for the life of the process."""
+    global _engine
+    if _engine is None:
+        _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine.host_machine())
+    return _engine
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    check, code = data[:16], data[16:]
+    if hashlib.blake2b(code, digest_size=16).digest() == check:
+        return code
+    _LOG.warning("compiled kernel %s is corrupted and is made again", path)
+    return None
+
+
+def _keep(path: Path, code: bytes) -> None:
+    hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hidden.write_bytes(hashlib.blake2b(code, digest_size=16).digest() + code)
+        os.replace(hidden, path)
+    except OSError as error:
+        _LOG.warning("compiled kernels cannot be kept in %s (%s) and are compiled at each start", path.parent, error)
+        hidden.unlink(missing_ok=True)
