@@ -333,7 +333,7 @@ class DataHandlerLP(DataHandler):
     @classmethod
     def from_df(cls, df: pd.DataFrame) -> DataHandlerLP:
         """Return a handler over a frame, without processors."""
-        from .loader import StaticDataLoader
+        from .fixed_loader import StaticDataLoader
 
         return DataHandlerLP(data_loader=StaticDataLoader(df))
 

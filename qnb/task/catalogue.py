@@ -23,7 +23,7 @@ _PACKAGE = Path(registry.__file__).parent
 _ENGINE_KINDS = {
     "dataset": (("data/dataset.py", "data/timeseries.py"), r"\w*DatasetH"),
     "handler": (("data/handlers/*.py", "data/handler.py"), r"(?!FeatureSet)(?!\w+DL$)\w+"),
-    "loader": (("data/loader.py", "data/handlers/*.py"), r"\w+DL|\w+DataLoader|DataLoader\w+"),
+    "loader": (("data/*loader.py", "data/handlers/*.py"), r"\w+DL|\w+DataLoader|DataLoader\w+"),
     "filter": (("data/filters.py",), r"\w+DFilter"),
     "reweighter": (("data/reweighter.py",), r"Reweighter"),
     "network": (("models/networks/*.py", "models/*.py", "training/*.py"), r"Net|\w+Model"),

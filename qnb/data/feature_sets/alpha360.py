@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .alpha158 import label, vwap_label
+
 __all__ = ["DAYS", "fields", "label", "vwap_label"]
 
 DAYS = 60
@@ -22,16 +24,6 @@ def fields() -> tuple[list[str], list[str]]:
     found = {f"{p.upper()}{n}": f"{_back(p, n)}/$close" for p in _PRICES for n in range(DAYS - 1, -1, -1)}
     found |= {f"VOLUME{n}": f"{_back('volume', n)}/($volume+1e-12)" for n in range(DAYS - 1, -1, -1)}
     return list(found.values()), list(found)
-
-
-def label() -> tuple[list[str], list[str]]:
-    """Return the label: the return from tomorrow's close to the close after it."""
-    return ["Ref($close, -2)/Ref($close, -1) - 1"], ["LABEL0"]
-
-
-def vwap_label() -> tuple[list[str], list[str]]:
-    """Return the label on the volume-weighted average price instead of the close."""
-    return ["Ref($vwap, -2)/Ref($vwap, -1) - 1"], ["LABEL0"]
 
 
 def _back(field: str, n: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..feature_sets import alpha158
 from ..loader import QlibDataLoader
-from .feature_set import FeatureSetHandler, next_day_return
+from .feature_set import FeatureSetHandler
 
 __all__ = ["Alpha158", "Alpha158DL", "Alpha158vwap"]
 
@@ -23,13 +23,17 @@ class Alpha158(FeatureSetHandler):
         """Return expressions and names of the features."""
         return Alpha158DL.get_feature_config()
 
+    def get_label_config(self) -> tuple[list[str], list[str]]:
+        """Return expressions and names of the labels."""
+        return alpha158.label()
+
 
 class Alpha158vwap(Alpha158):
     """Alpha158 with the label on volume-weighted average prices."""
 
     def get_label_config(self) -> tuple[list[str], list[str]]:
         """Return expressions and names of the labels."""
-        return next_day_return("$vwap")
+        return alpha158.vwap_label()
 
 
 class Alpha158DL(QlibDataLoader):
@@ -57,5 +61,4 @@ class Alpha158DL(QlibDataLoader):
     @staticmethod
     def get_feature_config(config: dict[str, Any] | None = None) -> tuple[list[str], list[str]]:
         """Return expressions and names of the features that `config` chooses (default: the 158)."""
-        expressions, names = alpha158.fields() if config is None else alpha158.fields(config)
-        return list(expressions), list(names)
+        return alpha158.fields(config)

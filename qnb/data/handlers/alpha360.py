@@ -7,7 +7,7 @@ from typing import Any
 
 from ..feature_sets import alpha360
 from ..loader import QlibDataLoader
-from .feature_set import FeatureSetHandler, next_day_return
+from .feature_set import FeatureSetHandler
 
 __all__ = ["Alpha360", "Alpha360DL", "Alpha360vwap"]
 
@@ -26,13 +26,17 @@ class Alpha360(FeatureSetHandler):
         """Return expressions and names of the features."""
         return Alpha360DL.get_feature_config()
 
+    def get_label_config(self) -> tuple[list[str], list[str]]:
+        """Return expressions and names of the labels."""
+        return alpha360.label()
+
 
 class Alpha360vwap(Alpha360):
     """Alpha360 with the label on volume-weighted average prices."""
 
     def get_label_config(self) -> tuple[list[str], list[str]]:
         """Return expressions and names of the labels."""
-        return next_day_return("$vwap")
+        return alpha360.vwap_label()
 
 
 class Alpha360DL(QlibDataLoader):
@@ -60,5 +64,4 @@ class Alpha360DL(QlibDataLoader):
     @staticmethod
     def get_feature_config() -> tuple[list[str], list[str]]:
         """Return expressions and names of the features."""
-        expressions, names = alpha360.fields()
-        return list(expressions), list(names)
+        return alpha360.fields()

@@ -10,7 +10,7 @@ from ..handler import DataHandlerLP
 from ..loader import QlibDataLoader
 from ..pipeline import ProcessType
 
-__all__ = ["LEARN_PROCESSORS", "FeatureSetHandler", "next_day_return"]
+__all__ = ["LEARN_PROCESSORS", "FeatureSetHandler"]
 
 LEARN_PROCESSORS: tuple[dict[str, Any], ...] = (
     {"class": "DropnaLabel"},
@@ -90,9 +90,4 @@ class FeatureSetHandler(DataHandlerLP):
 
     def get_label_config(self) -> tuple[list[str], list[str]]:
         """Return expressions and names of the labels."""
-        return next_day_return("$close")
-
-
-def next_day_return(price: str) -> tuple[list[str], list[str]]:
-    """Return the label ``LABEL0``: the return of `price` from tomorrow to the day after, which a trade can earn."""
-    return [f"Ref({price}, -2)/Ref({price}, -1) - 1"], ["LABEL0"]
+        raise NotImplementedError(f"{type(self).__name__} has no get_label_config()")

@@ -12,8 +12,8 @@ import pytest
 
 from qnb.config import Settings
 from qnb.data.dataset import DatasetH
+from qnb.data.fixed_loader import StaticDataLoader
 from qnb.data.handler import DataHandlerLP
-from qnb.data.loader import StaticDataLoader
 from qnb.errors import ConfigError, EmptyDataError, UnknownNameError
 
 SEGMENTS = {"train": ("2020-01-01", "2020-02-07"), "valid": ("2020-02-10", "2020-02-21"), "test": ("2020-02-24", None)}

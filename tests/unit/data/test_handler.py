@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from qnb.config import Settings
+from qnb.data.fixed_loader import StaticDataLoader
 from qnb.data.handler import DataHandler, DataHandlerLP
-from qnb.data.loader import DataLoader, StaticDataLoader
+from qnb.data.loader import DataLoader
 from qnb.data.processors.fillna import Fillna
 from qnb.data.processors.robust_z_score_norm import RobustZScoreNorm
 from qnb.errors import ConfigError, DataError, EmptyDataError, UnknownNameError

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from qnb.config import Settings
+from qnb.data.fixed_loader import DataLoaderDH, NestedDataLoader, StaticDataLoader
 from qnb.data.handler import DataHandlerLP
-from qnb.data.loader import DataLoader, DataLoaderDH, LoadContext, NestedDataLoader, QlibDataLoader, StaticDataLoader
+from qnb.data.loader import DataLoader, LoadContext, QlibDataLoader
 from qnb.errors import ConfigError, DataError, UnknownNameError
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from qnb.config import Settings
 from qnb.data.dataset import DatasetH
+from qnb.data.fixed_loader import StaticDataLoader
 from qnb.data.handler import DataHandlerLP
-from qnb.data.loader import StaticDataLoader
 from qnb.data.protocols import Reweighter as ReweighterProtocol
 from qnb.data.reweighter import Reweighter, weights_of
 from qnb.errors import ConfigError, DataError

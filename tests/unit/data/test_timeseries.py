@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qnb.config import Settings
+from qnb.data.fixed_loader import StaticDataLoader
 from qnb.data.handler import DataHandlerLP
-from qnb.data.loader import StaticDataLoader
 from qnb.data.timeseries import TSDatasetH
 from qnb.errors import ConfigError, EmptyDataError, UnknownNameError
 
