@@ -92,7 +92,7 @@ def report_html(report: Report, *, theme: str = "auto") -> str:
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
             "script-src 'unsafe-inline'; img-src data: blob:; font-src data:\">\n",
             f'<meta name="generator" content="qnb {__version__}">\n<title>{escape(report.input.title)}</title>\n',
-            f"<style>{_page_variables()}\n{_text('report.css')}</style>\n</head>\n",
+            f"<style>{_page_variables()}\n{_text('report.css')}{_text('print.css')}</style>\n</head>\n",
             '<body class="qnb-report"><div class="page">\n',
             _header(report),
             _kpis(report.kpis),

@@ -84,7 +84,7 @@ def months_data(returns: Returns, *, mode: Mode = "sum") -> MonthsData:
 def draw_months(data: MonthsData, *, theme: str | Theme = "light") -> go.Figure:
     """Draw the months as cells, the year's return in bold at their right."""
     look = theme_of(theme)
-    rows = [str(year) for year in data.years]
+    rows = list(range(len(data.years)))  # places, not years: Plotly takes a year in a label for a place of its own
     cells = [[None if v is None else v for v in rounded(row * 100, 1)] for row in data.values]
     limit = FULL_AT * 100
     trace = {
@@ -107,20 +107,26 @@ def draw_months(data: MonthsData, *, theme: str | Theme = "light") -> go.Figure:
             [0.5, look.tint(look.run, 0.0)],
             [1.0, look.tint(look.run, look.heat)],
         ],
-        "hovertemplate": f"%{{y}} %{{x}} <b>%{{text}}{numbers.SPACE}%</b><extra></extra>",
+        "customdata": [[str(year)] * 12 for year in data.years],
+        "hovertemplate": f"%{{x}} %{{customdata}} <b>%{{text}}{numbers.SPACE}%</b><extra></extra>",
     }
     totals = [
         {"xref": "paper", "x": 1, "xanchor": "right", "xshift": 52, "y": row, "yref": "y", "showarrow": False,
          "text": f"<b>{numbers.decimal(total * 100, 1, sign=True)}</b>", "font": {"size": 11, "color": look.text}}
         for row, total in zip(rows, data.totals, strict=True)
     ]  # fmt: skip
+    head = {"xref": "paper", "x": 1, "xanchor": "right", "xshift": 52, "yref": "paper", "y": 1, "yanchor": "bottom",
+            "yshift": 2, "showarrow": False, "text": "Year", "font": {"size": 11, "color": look.muted}}  # fmt: skip
     layout = {
         "margin": {"l": 40, "r": 56, "t": 24, "b": 4},
         "hovermode": "closest",
         "xaxis": {"side": "top", "type": "category", "fixedrange": True},
-        "yaxis": {"type": "category", "autorange": "reversed", "zeroline": False, "showgrid": False},
-        "annotations": totals,
-    }
+        "yaxis": {
+            "range": [len(rows) - 0.5, -0.5], "tickvals": rows, "ticktext": [str(year) for year in data.years],
+            "zeroline": False, "showgrid": False,
+        },
+        "annotations": [*totals, head],
+    }  # fmt: skip
     how = "daily returns summed" if data.mode == "sum" else "daily returns compounded"
     return assemble(
         [trace],

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from qnb.reports import figure_spec
 from qnb.reports.figure_spec import SECTIONS, FigureSpec, all_figures
 from qnb.reports.figures.autocorrelation import autocorrelation_data
 from qnb.reports.figures.cumulative import cumulative_data
@@ -237,3 +242,32 @@ def test_scores_may_come_with_the_levels_the_other_way_round(sample: Sample) -> 
     turned = given.pred.reorder_levels(["instrument", "datetime"]).sort_index()  # type: ignore[union-attr]
     straight, other = Material(given), Material(replace(given, pred=turned))
     assert other.ic == pytest.approx(straight.ic)
+
+
+def test_the_example_of_the_documentation_is_a_figure(tmp_path: Path, sample: Sample) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "how_to" / "add_a_figure.md").read_text(encoding="utf-8")
+    source = re.search(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert source is not None
+    path = tmp_path / "traded.py"
+    path.write_text(source[1], encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("qnb.reports.figures.example_of_the_docs", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+        figure = module.FIGURE.draw(module.FIGURE.compute(Material(sample())))
+    finally:
+        del sys.modules[spec.name]
+    assert figure.layout.meta["aria"] == "Value traded since the first day: 6,000\xa0% of the account at the end."
+
+
+def test_other_packages_add_figures_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Point:
+        def load(self) -> FigureSpec:
+            return FigureSpec("extra", "signal", 5, lambda m: None, lambda d, theme="light": None)
+
+    monkeypatch.setattr(figure_spec, "entry_points", lambda group: [Point()] if group == "qnb.figure" else [])
+    names = [spec.name for spec in all_figures()]
+    assert names.index("extra") == names.index("ic") - 1

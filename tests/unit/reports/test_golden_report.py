@@ -57,8 +57,8 @@ def test_the_head(report: Report) -> None:
 def test_the_paragraph(report: Report) -> None:
     assert report.summary == (
         f"After cost the strategy beat SH000300 by 10.6{SPACE}% a year from 2017-01-03 to 2020-07-31, "
-        f"with an information ratio of 1.19. Its worst excess drawdown was −10.0{SPACE}% and took 152 trading days from "
-        "peak to recovery. Holds the 50 highest scores and replaces up to five a day."
+        f"with an information ratio of 1.19. Its worst excess drawdown was −10.0{SPACE}% and took 152 trading days "
+        "from peak to recovery. Holds the 50 highest scores and replaces up to five a day."
     )
 
 

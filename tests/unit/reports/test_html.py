@@ -212,6 +212,7 @@ def test_the_fragment_needs_neither_script_nor_network(report: Report) -> None:
     assert not page.values("src")
     assert page.tags["svg"] > 4
     assert page.tags["button"] == 0
+    assert "@page" not in text  # it stands in somebody else's page
     assert "+1" in page.text or "−" in page.text
     assert len(text) < 400_000
 
