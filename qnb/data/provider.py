@@ -16,7 +16,8 @@ __all__ = ["demo_arguments", "open_cache", "open_store", "store_path"]
 def open_store(settings: Settings, freq: str = "day") -> QlibBinStore:
     """Return the market data store that `settings` name for `freq`.
 
-    ``demo`` and ``demo:instruments=5000,seed=7`` are the embedded demo market, which is made on first use.
+    ``demo`` and ``demo:instruments=5000,seed=7`` are the embedded demo market, which is made on first use. Operators of
+    the setting ``custom_ops`` become known.
 
     Raises
     ------
@@ -25,6 +26,10 @@ def open_store(settings: Settings, freq: str = "day") -> QlibBinStore:
     ConfigError
         An argument of the demo market that does not exist.
     """
+    if settings.custom_ops:
+        from ..expr.catalogue import register_custom_ops
+
+        register_custom_ops(settings.custom_ops)
     name = standard_freq(freq)
     uri = settings.uri_for(freq if freq in settings.provider_uri else name)
     return QlibBinStore(store_path(uri, settings), name)
