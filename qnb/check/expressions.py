@@ -16,15 +16,26 @@ __all__ = ["DEFAULT_LABEL", "check_expressions", "expressions_of", "labels_of", 
 DEFAULT_LABEL = "Ref($close, -2)/Ref($close, -1) - 1"
 """Label of the feature sets where the task names none."""
 
+_COMMA = "\x1f"
+"""Between the parts of an expression that was cut; it cannot stand in one."""
+
 
 def check_expressions(subject: Subject) -> Iterator[Problem]:
     """Yield what is wrong with the expressions that a user wrote."""
     yield from _register(subject)
     told: set[str] = set()
-    for expression in expressions_of(subject):
+    expressions = list(expressions_of(subject))
+    while expressions:
+        expression = expressions.pop(0)
         try:
             node = parse(expression.text)
         except ExpressionError as error:
+            whole = _split_at_commas(expression, expressions)
+            if whole:
+                del expressions[: whole.count(_COMMA)]
+                message = f"{_short(whole.replace(_COMMA, ', '))} was split at its commas"
+                yield subject.problem(message, expression.path, remedy="put it in quotes: in [ ] a comma separates")
+                continue
             message, _, remedy = error.message.partition("; ")
             message = f"{message}, column {error.column} of {_short(expression.text)}"
             yield subject.problem(message, expression.path, remedy=remedy, offset=error.column - 1)
@@ -71,6 +82,23 @@ def reads_ahead(node: Node) -> int:
     plain = tuple(a.value for a in node.args if isinstance(a, Number | Text))
     below = max((reads_ahead(a) for a in node.args), default=0)
     return below + _operators()[node.operator].reach(plain).right
+
+
+def _split_at_commas(first: Expression, following: list[Expression]) -> str:
+    """Return the expression that YAML cut because it stands unquoted in ``[ ]``, '' if it is not that."""
+    parts = [first.text]
+    parent = first.path.rpartition(".")[0]
+    for expression in following:
+        if "(" not in first.text or expression.path.rpartition(".")[0] != parent or len(parts) > 20:
+            break
+        parts.append(expression.text)
+        if sum(p.count("(") - p.count(")") for p in parts) == 0:
+            try:
+                parse(", ".join(parts))
+            except ExpressionError:
+                break
+            return _COMMA.join(parts)
+    return ""
 
 
 def _operators() -> Mapping[str, Any]:

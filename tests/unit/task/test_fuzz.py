@@ -23,11 +23,11 @@ TEXTS = tuple(
 SHORT = "market: demo\nmodel: {lightgbm: {num_leaves: 8}}\nfeatures: {A: '$close'}\nstrategy: {topk: 3, n_drop: 1}\n"
 PIECES = st.sampled_from(
     [
-        "", "\n", "  ", "\t", ":", ": ", "- ", "[", "]", "{", "}", "*market", "&x ", "null", "~", "'", '"', "|\n", ">\n",
-        "<<: *data_handler_config\n", "!!python/object:os.system ", "!x ", "%YAML 1.1\n", "---\n", "...\n", "\x00",
-        "\x85", "\ufeff", "\ud800", "\ue000", "{{", "}}", "{{ x }}", "{% if x %}", "<PRED>", "<task>", "<a.b>", "0x",
-        "1e999", "2020-02-30", "__DROP__", "BASE_CONFIG_PATH: x.yaml\n", "sys: {path: 3}\n", "kwargs: 3\n",
-        "class: 3\n", "\\x", "é", "😀",
+        "", "\n", "  ", "\t", ":", ": ", "- ", "[", "]", "{", "}", "*market", "&x ", "null", "~", "'", '"', "|\n",
+        ">\n", "<<: *data_handler_config\n", "!!python/object:os.system ", "!x ", "%YAML 1.1\n", "---\n", "...\n",
+        "\x00", "\x85", "\ufeff", "\ud800", "\ue000", "{{", "}}", "{{ x }}", "{% if x %}", "<PRED>", "<task>", "<a.b>",
+        "0x", "1e999", "2020-02-30", "__DROP__", "BASE_CONFIG_PATH: x.yaml\n", "sys: {path: 3}\n",
+        "kwargs: 3\n", "class: 3\n", "\\x", "é", "😀",
     ]
 )  # fmt: skip
 
