@@ -154,6 +154,11 @@ def _fill_data(parser: argparse.ArgumentParser) -> None:
     imp.add_argument("--symbol-column", metavar="C", help="column of the symbol in a long table")
     imp.add_argument("--date-column", metavar="C", help="column of the date")
     imp.add_argument("--adjusted-close", metavar="C", help="column of the adjusted close; factor = adjusted / close")
+    imp.add_argument("--date-format", metavar="F", help="how dates are written (strptime codes), where that is unclear")
+    imp.add_argument(
+        "--prices", choices=["raw", "adjusted"], default="raw", help="prices beside a factor are as traded, or adjusted"
+    )
+    imp.add_argument("--all", action="store_true", help="list every bad file, not only the first twenty")
     imp.add_argument("--freq", default="day", help="frequency of the bars; default day")
     imp.add_argument("--strict", action="store_true", help="stop at the first bad file and write nothing")
     imp.add_argument("--update", action="store_true", help="add to a store that is there already")

@@ -75,6 +75,8 @@ class RunState:
         ``waiting``, ``running``, ``finished``, ``failed``, ``stopped`` or ``unknown`` before the first event.
     progress : Progress or None
         The newest progress of the current stage.
+    training : Progress or None
+        The newest progress of the fit, kept when later stages follow.
     metrics : dict
         Last value of every metric.
     curves : dict of str to Curve
@@ -100,6 +102,7 @@ class RunState:
     stages: list[Stage] = field(default_factory=list)
     progress: ev.Progress | None = None
     progress_began: ev.Progress | None = None
+    training: ev.Progress | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
     logs: deque[Log] = field(default_factory=lambda: deque(maxlen=LOG_KEPT))
@@ -161,7 +164,7 @@ class RunState:
                     event.memory_limit,
                     event.attempt,
                 )
-                self.failure = self.stop = self.progress = self.progress_began = None
+                self.failure = self.stop = self.progress = self.progress_began = self.training = None
                 for stage in self.stages:
                     stage.status, stage.seconds = "waiting", 0.0
             case ev.StageChanged():
@@ -170,6 +173,8 @@ class RunState:
                 if self.progress_began is None or self.progress_began.stage != event.stage:
                     self.progress_began = event
                 self.progress = event
+                if event.stage == "fit":
+                    self.training = event
             case ev.MetricLogged():
                 self.metrics[event.name] = event.value
                 if event.step is not None:

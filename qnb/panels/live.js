@@ -137,7 +137,7 @@ function curves(view, width) {
   if (!view.panes.length) return null;
   const box = h("section", { class: "qnb-curves" });
   const metrics = [...new Set(view.panes.map((p) => p.metric))];
-  box.append(h("div", { class: "qnb-row" }, h("b", { text: `${metrics.join(", ")} by step` }),
+  box.append(h("div", { class: "qnb-row" }, h("b", { text: `${metrics.join(", ")} by ${view.unit}` }),
     view.panes.length > metrics.length ? h("span", { class: "qnb-muted", text: "two scales" }) : null));
   let end = Math.max(2, ...view.panes.flatMap((p) => p.lines.map((l) => l.steps[l.steps.length - 1])));
   if (!view.over && view.end) end = Math.max(end, view.end);
@@ -161,7 +161,7 @@ function side(view) {
   if (view.facts.length) {
     const list = h("dl", { class: "qnb-facts" });
     for (const [k, v] of view.facts) list.append(h("div", {}, h("dt", { text: k }), h("dd", { text: v })));
-    box.append(h("b", { text: "Now" }), list);
+    box.append(h("b", { text: view.over ? "At the end" : "Now" }), list);
   }
   const w = view.worker;
   if (w.pid) {

@@ -61,6 +61,8 @@ def run_view(state: RunState, *, now: float | None = None) -> dict[str, Any]:
         "stages": [_stage(state, s, now) for s in state.stages],
         "progress": _progress(state),
         "panes": _panes(state),
+        "unit": state.training.unit if state.training else "step",
+        "end": (state.training.stop_at or state.training.total) if state.training and not state.is_over else 0,
         "facts": _facts(state),
         "worker": _worker(state),
         "log": [_log_line(entry) for entry in list(state.logs)[-LOG_LINES:]],
@@ -140,7 +142,7 @@ def _panes(state: RunState) -> list[dict[str, Any]]:
 
 def _line(name: str, curve: Curve, state: RunState) -> dict[str, Any]:
     steps, values = curve.thinned(CURVE_POINTS)
-    best = state.progress.best_step if state.progress else 0
+    best = state.training.best_step if state.training else 0
     line: dict[str, Any] = {
         "name": name,
         "steps": steps,
@@ -157,7 +159,7 @@ def _line(name: str, curve: Curve, state: RunState) -> dict[str, Any]:
 
 def _facts(state: RunState) -> list[list[str]]:
     facts: list[list[str]] = []
-    progress = state.progress
+    progress = state.training if state.is_over else state.progress
     if progress is not None and progress.unit in ("iteration", "epoch", "step"):
         of = f" of ≤ {progress.total:,}" if progress.total else ""
         facts.append([progress.unit.capitalize(), f"{progress.step:,}{of}"])

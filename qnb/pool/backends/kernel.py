@@ -7,10 +7,12 @@ it ends itself. Stopping escalates: the file ``stop`` first, then SIGINT, SIGTER
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -103,14 +105,11 @@ class KernelWorker:
         if self._process is not None and self._process.poll() is None:
             return
         from jupyter_client import BlockingKernelClient
-        from jupyter_client.connect import write_connection_file
 
         runtime = directory.path.parent.parent / "workers"
         runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
         stem = runtime / f"kernel-{os.getpid()}-{self.name[7:]}-{time.time_ns()}"
-        connection, _ = write_connection_file(
-            str(stem.with_suffix(".json")), ip="127.0.0.1", key=os.urandom(32).hex().encode()
-        )
+        connection = _connection_file(stem.with_suffix(".json"))
         settings = directory.request().settings
         with stem.with_suffix(".log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -121,15 +120,48 @@ class KernelWorker:
         self._client = BlockingKernelClient(connection_file=connection)
         self._client.load_connection_file()
         self._client.start_channels()
-        try:
-            self._client.wait_for_ready(timeout=READY_TIMEOUT)
-        except RuntimeError as error:
-            self._process.kill()
-            tail = stem.with_suffix(".log").read_text(errors="replace")[-2000:]
-            raise PoolError(f"worker did not start: {error}\n{tail}") from error
+        self._wait_ready(stem.with_suffix(".log"))
         own = psutil.Process()
         self._client.execute(_SETUP.format(pid=own.pid, began=own.create_time()), silent=True, store_history=False)
         self._wait_idle()
+
+    def _wait_ready(self, log: Path) -> None:
+        """Ask for kernel_info until it answers; a worker that ends or stays silent is told with its log."""
+        import queue
+
+        end = time.monotonic() + READY_TIMEOUT
+        while True:
+            self._client.kernel_info()
+            with contextlib.suppress(queue.Empty):
+                if self._client.get_shell_msg(timeout=0.5)["msg_type"] == "kernel_info_reply":
+                    break
+            process = self._process
+            dead = process is None or process.poll() is not None
+            if dead or time.monotonic() > end:
+                self.abandon()
+                what = "ended while it started" if dead else f"did not answer within {READY_TIMEOUT:g}s"
+                raise PoolError(
+                    f"the worker {what}; its log {log} ends with:\n{log.read_text(errors='replace')[-2000:]}"
+                )
+        self._drain()
+
+    def _drain(self) -> None:
+        """Drop replies to questions that were asked more than once."""
+        import queue
+
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._client.get_shell_msg(timeout=0)
+
+    def abandon(self) -> None:
+        """Kill the process and forget it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+        if self._client is not None:
+            self._client.stop_channels()
+            self._client = None
 
     def _wait_idle(self) -> None:
         end = time.monotonic() + READY_TIMEOUT
@@ -169,6 +201,17 @@ class KernelWorker:
             journal.append(LogLine(text=message, level="error"))
             journal.append(RunFailed(error="WorkerDied", message=message, exit_code=code))
             directory.write_result({"status": "failed", "error": "WorkerDied", "message": message})
+
+
+def _connection_file(path: Path) -> str:
+    """Write a connection file: sockets in a private folder where the system has them, else loopback TCP."""
+    from jupyter_client.connect import write_connection_file
+
+    key = os.urandom(32).hex().encode()
+    if sys.platform == "win32":
+        return write_connection_file(str(path), ip="127.0.0.1", key=key)[0]
+    sockets = Path(tempfile.mkdtemp(prefix="qnb-"))  # mode 0700; short, as socket paths must be
+    return write_connection_file(str(path), ip=str(sockets / "k"), transport="ipc", key=key)[0]
 
 
 def _environment(threads: int) -> dict[str, str]:
