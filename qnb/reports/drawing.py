@@ -1,4 +1,4 @@
-"""The shared grammar of the figures: axes, lines, end labels, bars, and the assembly into a Plotly figure.
+"""Draws lines over days, and assembles traces and layout into a Plotly figure.
 
 A figure is built as plain dicts and turned into a `go.Figure` once, at the end (`assemble`). Its ``layout.meta`` holds
 what a page around it needs: title, note, the sentence for readers of a screen, and how its numbers are written.
@@ -7,90 +7,35 @@ what a page around it needs: title, note, the sentence for readers of a screen, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from . import numbers
+from .axes import PERCENT, Kind, day_axis, padded, value_axis
+from .labels import Label, end_labels, label_room, plain
 from .theme import Theme, template, theme_of
 from .thin import thin
 
 __all__ = [
-    "COUNT",
     "FULL_RIGHT",
-    "IC",
     "LEFT",
-    "PERCENT",
-    "RATIO",
-    "SHARE",
     "TOP",
-    "Kind",
-    "Label",
     "Line",
     "assemble",
-    "day_axis",
     "day_texts",
-    "end_labels",
     "label_of",
-    "label_room",
     "line_trace",
     "meta_of",
-    "note_text",
-    "padded",
-    "plain",
     "rounded",
-    "spread",
-    "ticks_between",
     "time_figure",
-    "value_axis",
 ]
 
 LEFT, TOP, BOTTOM, HEAD = 48, 10, 24, 34
 FULL_RIGHT = 152
 """Right margin of every full-width figure, so that their time axes stand under each other."""
-LABEL_GAP = 14
-_CHARACTER = 6.1  # width of a label's character at 11 px
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How the values of a series are written.
-
-    Attributes
-    ----------
-    write : callable
-        Value in natural units (0.106) -> text (``+10.6 %``).
-    tick : callable
-        ``tick(value, digits)``: the same for an axis, whose ticks share their digits.
-    scale : float
-        Factor from natural units to those of the axis: 100 for percentages.
-    digits, unit, sign : int, str, bool
-        The same rule for a page's own script and for hover texts.
-    """
-
-    write: Callable[[Any], str]
-    tick: Callable[[float, int], str]
-    scale: float = 1.0
-    digits: int = 2
-    unit: str = ""
-    sign: bool = False
-
-    @property
-    def hover(self) -> dict[str, str]:
-        """How an axis writes a value under the pointer; it knows a real minus, which a hover template does not."""
-        unit = f"{numbers.SPACE}{self.unit}" if self.unit else ""
-        return {"hoverformat": f"{'+' if self.sign else ''},.{self.digits}f", "ticksuffix": unit}
-
-
-PERCENT = Kind(numbers.percent, numbers.percent, 100.0, 1, "%", True)
-SHARE = Kind(numbers.share, numbers.share, 100.0, 1, "%")
-RATIO = Kind(numbers.ratio, numbers.decimal)
-IC = Kind(lambda v: numbers.decimal(v, 3), numbers.decimal, digits=4)
-COUNT = Kind(numbers.count, lambda v, digits: numbers.count(v), digits=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +67,6 @@ class Line:
     dash: str = ""
     kind: Kind = PERCENT
     value_text: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A label at the end of a line: where it belongs (in axis units) and what it says."""
-
-    at: float
-    name: str
-    value: str
-    colour: str
-    axis: str = "y"
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def time_figure(
@@ -291,160 +224,6 @@ def label_of(line: Line) -> Label | None:
     return Label(last * line.kind.scale, line.name, text, line.colour)
 
 
-def day_axis(dates: np.ndarray, theme: Theme, *, lines: bool = False, **extra: Any) -> dict[str, Any]:
-    """Return a time axis over `dates`: years where they fit, else months or days, also after zooming."""
-    first, last = dates[0].astype("datetime64[D]"), dates[-1].astype("datetime64[D]")
-    days = max(int((last - first) / np.timedelta64(1, "D")), 1)
-    before = np.timedelta64(max(1, min(3, days // 20)), "D")
-    after = np.timedelta64(0 if days > 3 else 1, "D")
-    return {
-        "type": "date",
-        "range": [str(first - before), str(last + after)],
-        "nticks": 6,
-        "tickformatstops": [
-            {"dtickrange": ["M12", None], "value": "%Y"},  # the first that matches counts
-            {"dtickrange": ["M1", "M12"], "value": "%b %Y"},
-            {"dtickrange": [None, "M1"], "value": "%b %d"},
-        ],
-        "hoverformat": "%Y-%m-%d",
-        "showgrid": lines,
-        "showspikes": True,
-        "spikemode": "across",
-        "spikethickness": 1,
-        "spikedash": "solid",
-        "spikecolor": theme.zero,
-        **extra,
-    }
-
-
-def value_axis(low: float, high: float, kind: Kind, theme: Theme, *, count: int = 5, **extra: Any) -> dict[str, Any]:
-    """Return a value axis from `low` to `high` (natural units) with round ticks as `kind` writes them."""
-    marks = ticks_between(low, high, count)
-    digits = next((d for d in range(4) if all(_is_round(m * kind.scale, d) for m in marks)), 4)
-    return {
-        "range": [round(low * kind.scale, 6), round(high * kind.scale, 6)],
-        "tickvals": [round(m * kind.scale, 6) for m in marks],
-        "ticktext": [kind.tick(m, digits) for m in marks],
-        "tickmode": "array",
-        "zerolinecolor": theme.zero,
-        **kind.hover,
-        **extra,
-    }
-
-
-def ticks_between(low: float, high: float, count: int = 5) -> list[float]:
-    """Return about `count` round numbers in [low, high], ascending.
-
-    Examples
-    --------
-    >>> ticks_between(-0.13, 1.06, 5)
-    [0.0, 0.25, 0.5, 0.75, 1.0]
-    """
-    span = high - low
-    if not (math.isfinite(span) and span > 0):
-        return [low] if math.isfinite(low) else []
-    rough = span / max(count, 1)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(s for s in (1.0, 2.0, 2.5, 5.0, 10.0) if s * power >= rough * 0.95) * power
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(i * step, 12) + 0.0 for i in range(first, last + 1)]
-
-
-def padded(values: np.ndarray, *, share: float = 0.05, zero: bool = True) -> tuple[float, float]:
-    """Return the ends of an axis around the finite `values`, with zero inside where `zero` says so."""
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        return -0.01, 0.01
-    low, high = float(finite.min()), float(finite.max())
-    if zero:
-        low, high = min(low, 0.0), max(high, 0.0)
-    if high - low < 1e-12:
-        low, high = low - max(abs(low) * 0.1, 0.01), high + max(abs(high) * 0.1, 0.01)
-    room = (high - low) * share
-    return low - room, high + room
-
-
-def end_labels(
-    labels: Sequence[Label], *, span: Sequence[float], pixels: float, theme: Theme, reference: str = "paper"
-) -> list[dict[str, Any]]:
-    """Return annotations at the right end of the lines, pushed apart to 14 px.
-
-    Parameters
-    ----------
-    labels : sequence of Label
-        Positions in axis units.
-    span : (low, high)
-        Range of the axis they belong to.
-    pixels : float
-        Height of that axis.
-    reference : str
-        Plotly reference of x, ``"paper"`` or ``"x domain"``.
-    """
-    low, high = span
-    scale = pixels / (high - low)
-    wanted = [(min(max(label.at, low), high) - low) * scale for label in labels]
-    placed = spread(wanted, gap=LABEL_GAP, low=4, high=pixels - 2)
-    return [
-        {
-            "name": "end",
-            "xref": reference,
-            "x": 1,
-            "xanchor": "left",
-            "xshift": 6,
-            "yref": label.axis,
-            "y": round(min(max(label.at, low), high), 4),
-            "yanchor": "middle",
-            "yshift": round(place - want, 1),
-            "showarrow": False,
-            "align": "left",
-            "text": _label_text(label, theme),
-            "font": {"size": 11, "color": label.colour},
-            **label.extra,
-        }
-        for label, want, place in zip(labels, wanted, placed, strict=True)
-    ]
-
-
-def spread(wanted: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
-    """Return positions near `wanted`, in the same order, at least `gap` apart and inside [low, high] where they fit.
-
-    Examples
-    --------
-    >>> spread([50.0, 52.0, 90.0], gap=14, low=0, high=100)
-    [44.0, 58.0, 90.0]
-    """
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    blocks: list[list[float]] = []  # [sum of (wanted - rank * gap), members]: each block is a stack around its mean
-    for i in order:
-        blocks.append([wanted[i], 1.0])
-        while len(blocks) > 1 and _top(blocks[-2], gap) + gap > _foot(blocks[-1]):
-            total, size = blocks.pop()
-            blocks[-1][0] += total - blocks[-1][1] * gap * size
-            blocks[-1][1] += size
-    heights = [_foot(block) + k * gap for block in blocks for k in range(int(block[1]))]
-    if heights:
-        heights = _inside(heights, gap, low, high)
-    placed = [0.0] * len(wanted)
-    for i, height in zip(order, heights, strict=True):
-        placed[i] = height
-    return placed
-
-
-def label_room(labels: Sequence[Label]) -> int:
-    """Return the right margin in pixels that the labels need."""
-    return max((16 + round(_CHARACTER * len(f"{_short(n.name)} {n.value}")) for n in labels), default=24)
-
-
-def plain(text: Any) -> str:
-    """Return `text` so that Plotly shows it letter by letter: no tag, no entity, no template of it is obeyed."""
-    return escape(str(text), quote=False).replace("%{", "%\N{ZERO WIDTH NON-JOINER}{")
-
-
-def note_text(*parts: str) -> str:
-    """Join the parts that are not empty with middle dots."""
-    return " · ".join(p for p in parts if p)
-
-
 def day_texts(dates: np.ndarray) -> list[str]:
     """Return days as ``YYYY-MM-DD``."""
     return dates.astype("datetime64[D]").astype(str).tolist()
@@ -453,36 +232,3 @@ def day_texts(dates: np.ndarray) -> list[str]:
 def rounded(values: np.ndarray, digits: int) -> list[float | None]:
     """Return floats of so many decimals, None for NaN and infinities."""
     return [round(v, digits) + 0.0 if math.isfinite(v) else None for v in values.tolist()]
-
-
-def _label_text(label: Label, theme: Theme) -> str:
-    name = f"<b>{plain(_short(label.name))}</b>"
-    return f'{name} <span style="color:{theme.text}">{plain(label.value)}</span>' if label.value else name
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 18 else name[:17] + "…"
-
-
-def _is_round(value: float, digits: int) -> bool:
-    return abs(value * 10**digits - round(value * 10**digits)) < 1e-6
-
-
-def _foot(block: Sequence[float]) -> float:
-    return block[0] / block[1]
-
-
-def _top(block: Sequence[float], gap: float) -> float:
-    return _foot(block) + (block[1] - 1) * gap
-
-
-def _inside(heights: list[float], gap: float, low: float, high: float) -> list[float]:
-    if heights[-1] > high:
-        heights[-1] = high
-        for k in range(len(heights) - 2, -1, -1):
-            heights[k] = min(heights[k], heights[k + 1] - gap)
-    if heights[0] < low:
-        heights[0] = low
-        for k in range(1, len(heights)):
-            heights[k] = max(heights[k], heights[k - 1] + gap)
-    return heights

@@ -19,17 +19,13 @@ import plotly.graph_objects as go
 
 from .. import __version__
 from . import numbers
+from .blocks import facts_block, figure_block, months_block, table_block
 from .build import Report
-from .figures.months import FULL_AT, MONTHS, MonthsData
-from .svg import figure_svg
-from .table import Table, table_html
-from .theme import DARK, FONT, LIGHT, MONO, colour_map, css_names, css_variables, theme_of
+from .theme import DARK, FONT, LIGHT, MONO, colour_map, css_variables, theme_of
 from .types import Kpi, Phrase
 
 __all__ = ["report_fragment", "report_html", "write_html"]
 
-FULL_WIDTH, HALF_WIDTH = 880, 440
-"""Natural width of the static pictures: about 80 % of a screen's, so that they stay readable on A4."""
 
 _HERE = Path(__file__).parent
 _NO_PORTFOLIO = "No backtest: the task has no portfolio record. Add one to the task's records:"
@@ -113,13 +109,13 @@ def report_fragment(report: Report) -> str:
     """
     figures = report.drawn("light")
     blocks = [
-        _figure(name, figures[name], full=name in ("cumulative", "drawdown"), live=False)
+        figure_block(name, figures[name], full=name in ("cumulative", "drawdown"), live=False)
         for name in ("cumulative", "drawdown", "months", "ic_months", "groups")
         if name in figures and name != "months"
     ]
     if "months" in report.data:
-        blocks.insert(min(2, len(blocks)), _months(report.data["months"]))
-    tables = [_table(report.tables[name]) for name in ("summary", "signal_numbers") if name in report.tables]
+        blocks.insert(min(2, len(blocks)), months_block(report.data["months"]))
+    tables = [table_block(report.tables[name]) for name in ("summary", "signal_numbers") if name in report.tables]
     return (
         f"<style>{_fragment_variables()}\n{_text('report.css')}</style>"
         f'<div class="qnb-report fragment"><div class="page"><h1>{escape(report.input.title)}</h1>'
@@ -154,7 +150,7 @@ def _header(report: Report) -> str:
     links = "".join(f'<a href="#{key}">{n} {escape(name)}</a>' for n, (key, name) in enumerate(_parts(report), start=1))
     return (
         f'<header><div><p class="origin">{escape(origin)}</p><h1>{escape(given.title)}</h1>{_lead(report.lead)}</div>'
-        f'{_facts(_head_facts(report))}</header>\n<nav aria-label="Sections">{links}</nav>\n'
+        f'{facts_block(_head_facts(report))}</header>\n<nav aria-label="Sections">{links}</nav>\n'
     )
 
 
@@ -183,11 +179,6 @@ def _head_facts(report: Report) -> list[tuple[str, str]]:
     if traded is not None:
         facts.append(("Days", f"{numbers.count(len(traded))}, {numbers.count(given.periods)} a year"))
     return facts
-
-
-def _facts(facts: Iterable[tuple[str, str]]) -> str:
-    rows = "".join(f"<div><dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd></div>" for k, v in facts)
-    return f'<dl class="facts">{rows}</dl>' if rows else "<div></div>"
 
 
 def _kpis(kpis: tuple[Kpi, ...]) -> str:
@@ -248,43 +239,43 @@ def _performance(report: Report, figures: Mapping[str, go.Figure]) -> str:
             continue
         if spec.name == "rolling":
             blocks.append(_summary_beside_months(report, figures))
-        blocks.append(_figure(spec.name, figures[spec.name], full=spec.full))
+        blocks.append(figure_block(spec.name, figures[spec.name], full=spec.full))
     if "rolling" not in report.data:
         blocks.append(_summary_beside_months(report, figures))
     if "worst_drawdowns" in report.tables:
-        blocks.append(_table(report.tables["worst_drawdowns"], full=True))
+        blocks.append(table_block(report.tables["worst_drawdowns"], full=True))
     return f'<div class="grid">{"".join(blocks)}</div>'
 
 
 def _summary_beside_months(report: Report, figures: Mapping[str, go.Figure]) -> str:
-    right = _months(report.data["months"])
+    right = months_block(report.data["months"])
     if "excess" in figures:
-        right += _figure("excess", figures["excess"])
-    return f'{_table(report.tables["summary"])}<div class="stack wide">{right}</div>'
+        right += figure_block("excess", figures["excess"])
+    return f'{table_block(report.tables["summary"])}<div class="stack wide">{right}</div>'
 
 
 def _signal(report: Report, figures: Mapping[str, go.Figure]) -> str:
-    blocks = [_figure(s.name, figures[s.name], full=s.full) for s in report.specs if s.section == "signal"]
+    blocks = [figure_block(s.name, figures[s.name], full=s.full) for s in report.specs if s.section == "signal"]
     if not blocks:
         return f'<p class="absent">{_NO_SIGNAL}</p>'
     if "signal_numbers" in report.tables:
-        blocks.append(_table(report.tables["signal_numbers"]))
+        blocks.append(table_block(report.tables["signal_numbers"]))
     return f'<div class="grid">{"".join(blocks)}</div>'
 
 
 def _portfolio(report: Report, figures: Mapping[str, go.Figure]) -> str:
-    blocks = [_figure(s.name, figures[s.name], full=s.full) for s in report.specs if s.section == "portfolio"]
+    blocks = [figure_block(s.name, figures[s.name], full=s.full) for s in report.specs if s.section == "portfolio"]
     return f'<div class="grid">{"".join(blocks)}</div>'
 
 
 def _trades(report: Report, figures: Mapping[str, go.Figure]) -> str:
-    blocks = [_table(report.tables[name], full=True) for name in ("orders", "reasons")]
+    blocks = [table_block(report.tables[name], full=True) for name in ("orders", "reasons")]
     return f'<div class="grid">{"".join(blocks)}</div>'
 
 
 def _provenance(report: Report, figures: Mapping[str, go.Figure]) -> str:
     columns = "".join(
-        f"<div><h3>{escape(str(name))}</h3>{_facts(facts.items())}</div>"
+        f"<div><h3>{escape(str(name))}</h3>{facts_block(facts.items())}</div>"
         for name, facts in report.input.provenance.items()
     )
     command = f"<pre>{escape(report.input.command)}</pre>" if report.input.command else ""
@@ -292,78 +283,13 @@ def _provenance(report: Report, figures: Mapping[str, go.Figure]) -> str:
 
 
 def _footer(report: Report) -> str:
-    run = report.input.run
-    right = " · ".join(p for p in (run.name, run.run_id) if p)
+    known = report.input.provenance
+    marks = (("Task", "Hash", "task"), ("Data", "Fingerprint", "data"))
+    right = " · ".join(f"{word} {known[part][key][:8]}" for part, key, word in marks if key in known.get(part, {}))
     return (
         f"<footer><span>Made by qnb {__version__}. One file; it needs no network. Past returns say little of future "
         f"ones.</span><span>{escape(right)}</span></footer>\n"
     )
-
-
-def _figure(name: str, figure: go.Figure, *, full: bool = False, live: bool = True) -> str:
-    spec = figure.to_plotly_json()
-    meta = spec["layout"]["meta"]
-    key = escape(name)
-    parts = [f'<figure class="{"full" if full else "half"}" id="figure-{key}">{_caption(meta["title"], meta["note"])}']
-    if live:
-        parts.append(
-            f'<button type="button" class="as-table" data-of="{key}" aria-controls="numbers-{key}" '
-            'aria-expanded="false" hidden>Show as table</button>'
-        )
-        if meta["labels"]:
-            parts.append(f'<div class="keys" aria-hidden="true">{"".join(_key(*n) for n in meta["labels"])}</div>')
-    parts.append(f'<div class="chart" role="img" aria-label="{escape(meta["aria"])}">')
-    parts.append(figure_svg(spec, width=FULL_WIDTH if full else HALF_WIDTH))
-    if live:
-        parts.append(f'<div class="live" data-figure="{key}"></div></div>')
-        parts.append(f'<div class="as-numbers" id="numbers-{key}" hidden></div>')
-    else:
-        parts.append("</div>")
-    return "".join((*parts, "</figure>"))
-
-
-def _key(label: str, value: str, colour: str) -> str:
-    variable = css_names().get(colour, "--qnb-text")
-    return f'<span style="color:var({variable})"><b>{escape(label)}</b> <span class="key">{escape(value)}</span></span>'
-
-
-def _caption(title: str, note: str) -> str:
-    words = f'<span class="note">{escape(note)}</span>' if note else ""
-    return f"<figcaption><h3>{escape(title)}</h3>{words}</figcaption>"
-
-
-def _table(table: Table, *, full: bool = False) -> str:
-    names = ("full" if full else "half wide") + (" long" if len(table.rows) > 20 else "")
-    caption = _caption(table.title, table.note)
-    return f'<figure class="{names}" id="table-{table.name}">{caption}{table_html(table)}</figure>'
-
-
-def _months(data: MonthsData) -> str:
-    head = "".join(f'<th scope="col">{m}</th>' for m in MONTHS)
-    rows = []
-    for year, values, total in zip(data.years, data.values.tolist(), data.totals.tolist(), strict=True):
-        cells = "".join(_heat(v) for v in values)
-        text = numbers.decimal(total * 100, 1, sign=True)
-        rows.append(f'<tr><th scope="row">{year}</th>{cells}<td>{text}</td></tr>')
-    how = "summed" if data.mode == "sum" else "compounded"
-    title = f"{data.what} by month"
-    return (
-        f'<figure class="half wide" id="figure-months">{_caption(title, f"%, after cost, daily returns {how}")}'
-        f'<div class="scroll"><table class="months"><caption class="unseen">{escape(title)} in percent</caption>'
-        f'<thead><tr><th scope="col"><span class="unseen">Year</span></th>{head}<th scope="col">Year</th></tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-        f'<p class="months-note">{escape(data.sentence)} Blue is above zero, orange below; the strength of the colour '
-        f"stops at {FULL_AT * 100:.0f}{numbers.SPACE}%.</p></figure>"
-    )
-
-
-def _heat(value: float) -> str:
-    if value != value:
-        return "<td></td>"
-    part = min(abs(value) / FULL_AT, 1.0) * 100
-    token = "excess" if value < 0 else "run"
-    ground = f"background:color-mix(in srgb,var(--qnb-{token}) calc({part:.0f}% * var(--qnb-heat)),transparent)"
-    return f'<td style="{ground}">{numbers.decimal(value * 100, 1, sign=True)}</td>'
 
 
 def _json(value: Any) -> str:

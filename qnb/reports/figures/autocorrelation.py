@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from .. import numbers
 from .._formulas import autocorrelation
-from ..drawing import LEFT, RATIO, TOP, assemble, rounded, value_axis
+from ..axes import RATIO, value_axis
+from ..drawing import LEFT, TOP, assemble, rounded
 from ..figure_spec import FigureSpec
 from ..material import Material, Scores
 from ..theme import Theme, theme_of

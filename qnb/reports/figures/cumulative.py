@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from ...metrics.returns import cumulative
 from .. import numbers
-from ..drawing import Line, note_text, time_figure
+from ..drawing import Line, time_figure
 from ..figure_spec import FigureSpec
 from ..material import Material, Returns
 from ..theme import Theme, theme_of
@@ -109,7 +109,7 @@ def _cost_words(costs: CostTerms | None, currency: str) -> str:
     if costs is None:
         return ""
     least = f", at least {numbers.money(costs.min_cost, currency)}" if costs.min_cost else ""
-    return note_text(
+    return (
         f"cost {numbers.basis_points(costs.open_cost)} to buy, {numbers.basis_points(costs.close_cost)} to sell{least}"
     )
 

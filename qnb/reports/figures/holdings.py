@@ -9,23 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from .. import numbers
-from ..drawing import (
-    COUNT,
-    LEFT,
-    TOP,
-    Kind,
-    Line,
-    assemble,
-    day_axis,
-    day_texts,
-    end_labels,
-    label_of,
-    label_room,
-    line_trace,
-    padded,
-    value_axis,
-)
+from ..axes import COUNT, Kind, day_axis, padded, value_axis
+from ..drawing import LEFT, TOP, Line, assemble, day_texts, label_of, line_trace
 from ..figure_spec import FigureSpec
+from ..labels import end_labels, label_room
 from ..material import Material
 from ..theme import Theme, theme_of
 from ..thin import thin

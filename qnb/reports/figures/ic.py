@@ -9,23 +9,10 @@ import plotly.graph_objects as go
 
 from .. import numbers
 from .._formulas import rolling_mean
-from ..drawing import (
-    IC,
-    LEFT,
-    TOP,
-    Line,
-    assemble,
-    day_axis,
-    day_texts,
-    end_labels,
-    label_of,
-    label_room,
-    line_trace,
-    meta_of,
-    rounded,
-    value_axis,
-)
+from ..axes import IC, day_axis, value_axis
+from ..drawing import LEFT, TOP, Line, assemble, day_texts, label_of, line_trace, meta_of, rounded
 from ..figure_spec import FigureSpec
+from ..labels import end_labels, label_room
 from ..material import Material
 from ..theme import Theme, theme_of
 from ..thin import thin

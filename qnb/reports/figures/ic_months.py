@@ -9,20 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from .. import numbers
-from ..drawing import (
-    COUNT,
-    IC,
-    LEFT,
-    TOP,
-    assemble,
-    day_axis,
-    day_texts,
-    meta_of,
-    padded,
-    rounded,
-    ticks_between,
-    value_axis,
-)
+from ..axes import COUNT, IC, day_axis, padded, ticks_between, value_axis
+from ..drawing import LEFT, TOP, assemble, day_texts, meta_of, rounded
 from ..figure_spec import FigureSpec
 from ..material import Material
 from ..theme import Theme, theme_of

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from .. import numbers
 from .._formulas import rolling_ratio
-from ..drawing import RATIO, Line, day_texts, time_figure
+from ..axes import RATIO
+from ..drawing import Line, day_texts, time_figure
 from ..figure_spec import FigureSpec
 from ..material import Material, Returns
 from ..theme import Theme, theme_of

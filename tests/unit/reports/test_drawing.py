@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from qnb.reports.drawing import LABEL_GAP, Label, end_labels, padded, plain, spread, ticks_between
+from qnb.reports.axes import padded, ticks_between
+from qnb.reports.labels import GAP, Label, end_labels, plain, spread
 from qnb.reports.theme import DARK, LIGHT, colour_map, theme_of
 from qnb.reports.thin import thin
 
@@ -38,10 +39,10 @@ def test_a_short_series_is_not_thinned() -> None:
 
 @given(st.lists(st.floats(0, 200), min_size=1, max_size=12))
 def test_labels_are_pushed_apart_and_keep_their_order(wanted: list[float]) -> None:
-    placed = spread(wanted, gap=LABEL_GAP, low=0.0, high=200.0)
+    placed = spread(wanted, gap=GAP, low=0.0, high=200.0)
     order = np.argsort(wanted, kind="stable")
     gaps = np.diff(np.array(placed)[order])
-    assert (gaps >= LABEL_GAP - 1e-6).all()
+    assert (gaps >= GAP - 1e-6).all()
     assert min(placed) >= -1e-6
     assert max(placed) <= 200 + 1e-6
 
