@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Misfit", "misfit"]
+__all__ = ["Misfit", "kinds", "misfit"]
 
 _LISTS = frozenset({"list", "List", "Sequence", "Iterable", "tuple", "Tuple", "set", "frozenset", "Collection"})
 _MAPPINGS = frozenset({"dict", "Dict", "Mapping", "MutableMapping"})
@@ -42,15 +42,53 @@ def misfit(annotation: str, value: Any) -> Misfit | None:
     """
     if value is None or not annotation or (isinstance(value, str) and value.startswith("<")):
         return None
-    kinds, choices = _kinds(annotation)
-    if kinds is None or _fits(kinds, choices, value):
+    allowed, choices = kinds(annotation)
+    if allowed is None or _fits(allowed, choices, value):
         return None
-    if choices and not kinds - {"None"}:
+    if choices and not allowed - {"None"}:
         return Misfit("one of " + ", ".join(map(repr, choices)))
-    wanted = " or ".join(_WORDS[k] for k in _WORDS if k in kinds and k != "None")
+    wanted = " or ".join(_WORDS[k] for k in _WORDS if k in allowed and k != "None")
     if choices:
         wanted += " or one of " + ", ".join(map(repr, choices))
-    return Misfit(wanted, _remedy(kinds, value))
+    return Misfit(wanted, _remedy(allowed, value))
+
+
+def kinds(annotation: str) -> tuple[frozenset[str] | None, tuple[Any, ...]]:
+    """Return the simple kinds that `annotation` allows and the literals it lists.
+
+    Returns
+    -------
+    (frozenset of str or None, tuple)
+        Of ``int float bool str list dict None``; None when anything may be right.
+    """
+    try:
+        tree = ast.parse(annotation.strip("'\""), mode="eval").body
+    except SyntaxError:
+        return None, ()
+    found: set[str] = set()
+    choices: list[Any] = []
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            waiting += [node.right, node.left]
+            continue
+        base = node.value if isinstance(node, ast.Subscript) else node
+        name = "None" if isinstance(base, ast.Constant) and base.value is None else ast.unparse(base).rpartition(".")[2]
+        if isinstance(node, ast.Subscript) and name in ("Union", "Optional"):
+            waiting += node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        elif isinstance(node, ast.Subscript) and name == "Literal":
+            items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            choices += [i.value for i in items if isinstance(i, ast.Constant)]
+        elif name in _LISTS:
+            found.add("list")
+        elif name in _MAPPINGS:
+            found.add("dict")
+        elif name in ("int", "float", "bool", "str", "None"):
+            found.add(name)
+        else:
+            return None, ()
+    return frozenset(found), tuple(choices)
 
 
 def _fits(kinds: frozenset[str], choices: tuple[Any, ...], value: Any) -> bool:
@@ -88,35 +126,3 @@ def _number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _kinds(annotation: str) -> tuple[frozenset[str] | None, tuple[Any, ...]]:
-    """Return the simple kinds that `annotation` allows (None: anything) and the literals it lists."""
-    try:
-        tree = ast.parse(annotation.strip("'\""), mode="eval").body
-    except SyntaxError:
-        return None, ()
-    kinds: set[str] = set()
-    choices: list[Any] = []
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-            waiting += [node.right, node.left]
-            continue
-        base = node.value if isinstance(node, ast.Subscript) else node
-        name = "None" if isinstance(base, ast.Constant) and base.value is None else ast.unparse(base).rpartition(".")[2]
-        if isinstance(node, ast.Subscript) and name in ("Union", "Optional"):
-            waiting += node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        elif isinstance(node, ast.Subscript) and name == "Literal":
-            items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            choices += [i.value for i in items if isinstance(i, ast.Constant)]
-        elif name in _LISTS:
-            kinds.add("list")
-        elif name in _MAPPINGS:
-            kinds.add("dict")
-        elif name in ("int", "float", "bool", "str", "None"):
-            kinds.add(name)
-        else:
-            return None, ()
-    return frozenset(kinds), tuple(choices)
