@@ -1,0 +1,147 @@
+"""How well scores order instruments: information coefficients, group returns, persistence.
+
+All functions take Series with the index (datetime, instrument) and work day by day on the rows where both sides have
+a value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["group_returns", "ic_by_day", "long_short", "rank_ic_by_day", "score_autocorrelation"]
+
+
+def ic_by_day(score: pd.Series, label: pd.Series) -> pd.Series:
+    """Information coefficient: Pearson correlation of scores and labels across instruments, each day.
+
+    Parameters
+    ----------
+    score, label : Series, index (datetime, instrument)
+        Rows in which either is NaN are left out.
+
+    Returns
+    -------
+    Series, index datetime
+        Every day that `score` has; NaN with fewer than two pairs, or without variation on either side.
+
+    Notes
+    -----
+    Grinold and Kahn, 'Active Portfolio Management', 2nd ed., chapter 6.
+    """
+    days, x, y = _pairs(score, label)
+    return _all_days(score, _by_day(days, _correlation(days, x, y)))
+
+
+def rank_ic_by_day(score: pd.Series, label: pd.Series) -> pd.Series:
+    """Rank information coefficient: Spearman correlation each day, ties at their average rank; NaN as `ic_by_day`."""
+    days, x, y = _pairs(score, label)
+    return _all_days(score, _by_day(days, _correlation(days, _ranks(days, x), _ranks(days, y))))
+
+
+def long_short(score: pd.Series, label: pd.Series, *, quantile: float = 0.2) -> tuple[pd.Series, pd.Series]:
+    """Return by day of the top less the bottom `quantile` of scores, halved, and of all instruments alike.
+
+    The number of instruments on a side is ``int(n * quantile)`` of the n with a score and a label; NaN where that is 0.
+    """
+    days, x, y = _pairs(score, label)
+    starts = _starts(days)
+    both = np.full(len(starts) - 1, np.nan)
+    average = np.full(len(starts) - 1, np.nan)
+    for k, (a, b) in enumerate(zip(starts[:-1], starts[1:], strict=True)):  # one pass a day
+        order = np.argsort(-x[a:b], kind="stable")
+        n = int((b - a) * quantile)
+        average[k] = y[a:b].mean()
+        if n:
+            both[k] = (y[a:b][order[:n]].mean() - y[a:b][order[-n:]].mean()) / 2
+    return _by_day(days, both), _by_day(days, average)
+
+
+def group_returns(score: pd.Series, label: pd.Series, *, groups: int = 5) -> pd.DataFrame:
+    """Mean label by day of `groups` equal groups of scores, column 1 the highest; NaN for a group without members."""
+    import pandas as pd
+
+    days, x, y = _pairs(score, label)
+    starts = _starts(days)
+    table = np.full((len(starts) - 1, groups), np.nan)
+    for k, (a, b) in enumerate(zip(starts[:-1], starts[1:], strict=True)):  # one pass a day
+        parts = np.array_split(y[a:b][np.argsort(-x[a:b], kind="stable")], groups)
+        table[k] = [p.mean() if len(p) else np.nan for p in parts]
+    return pd.DataFrame(table, index=_by_day(days, table[:, 0]).index, columns=pd.RangeIndex(1, groups + 1))
+
+
+def score_autocorrelation(score: pd.Series, *, lag: int = 1) -> pd.Series:
+    """Rank correlation of a day's scores with those `lag` days later, by day; NaN for the last `lag` days.
+
+    High persistence means low turnover.
+    """
+    wide = score.unstack()
+    ranks = wide.rank(axis=1)
+    return ranks.corrwith(ranks.shift(-lag), axis=1)
+
+
+def _pairs(score: pd.Series, label: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return day, score and label of the rows with both, ordered by day."""
+    if not score.index.equals(label.index):
+        label = label.reindex(score.index)
+    days = score.index.get_level_values(0).to_numpy()
+    x = score.to_numpy(dtype=np.float64)
+    y = label.to_numpy(dtype=np.float64)
+    keep = ~(np.isnan(x) | np.isnan(y))
+    days, x, y = days[keep], x[keep], y[keep]
+    if len(days) and (days[1:] < days[:-1]).any():
+        order = np.argsort(days, kind="stable")
+        days, x, y = days[order], x[order], y[order]
+    return days, x, y
+
+
+def _starts(days: np.ndarray) -> np.ndarray:
+    if not len(days):
+        return np.zeros(1, dtype=np.int64)
+    return np.concatenate(([0], np.flatnonzero(days[1:] != days[:-1]) + 1, [len(days)]))
+
+
+def _correlation(days: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    starts = _starts(days)
+    if len(starts) == 1:
+        return np.zeros(0)
+    count = np.diff(starts)
+    x = x - np.repeat(np.add.reduceat(x, starts[:-1]) / count, count)
+    y = y - np.repeat(np.add.reduceat(y, starts[:-1]) / count, count)
+    xx, yy, xy = (np.add.reduceat(a, starts[:-1]) for a in (x * x, y * y, x * y))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = xy / np.sqrt(xx * yy)
+    found[(count < 2) | (xx <= 0) | (yy <= 0)] = np.nan
+    return found
+
+
+def _ranks(days: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return average ranks within each day."""
+    if not len(x):
+        return x
+    day = np.repeat(np.arange(len(_starts(days)) - 1), np.diff(_starts(days)))
+    order = np.lexsort((x, day))
+    values, of = x[order], day[order]
+    new = np.concatenate(([True], (values[1:] != values[:-1]) | (of[1:] != of[:-1])))
+    run = np.cumsum(new) - 1
+    first = np.flatnonzero(new)
+    last = np.concatenate((first[1:], [len(x)])) - 1
+    ranks = np.empty(len(x))
+    ranks[order] = ((first + last) / 2)[run]
+    return ranks
+
+
+def _all_days(score: pd.Series, values: pd.Series) -> pd.Series:
+    days = score.index.get_level_values(0).unique().sort_values()
+    return values.reindex(days).rename_axis("datetime")
+
+
+def _by_day(days: np.ndarray, values: np.ndarray) -> pd.Series:
+    import pandas as pd
+
+    starts = _starts(days)
+    return pd.Series(values, index=pd.DatetimeIndex(days[starts[:-1]], name="datetime"), dtype=np.float64)
