@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..errors import ConfigError, DataError, Problem
 from .protocols import RowIndex
-from .table import Block, Table, as_slice
+from .table import Block, Table, as_slice, take_rows
 
 __all__ = ["Guards", "frame_of", "index_of", "table_of"]
 
@@ -124,7 +124,7 @@ def _part(block: Block, rows: slice | np.ndarray, index: pd.MultiIndex, levels: 
     if isinstance(chosen, slice):
         frame = guards.frame(block.values).iloc[chosen]
         return frame.set_axis(index, axis=0).set_axis(columns, axis=1)
-    return pd.DataFrame(block.values[chosen], index=index, columns=columns, copy=False)
+    return pd.DataFrame(take_rows(block.values, chosen), index=index, columns=columns, copy=False)
 
 
 def _private(values: np.ndarray) -> np.ndarray:

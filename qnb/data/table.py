@@ -16,10 +16,13 @@ import numpy as np
 from ..errors import ConfigError, Problem, UnknownNameError
 from .protocols import RowIndex
 
-__all__ = ["Block", "FieldsGroup", "Table", "as_slice", "hstack"]
+__all__ = ["Block", "FieldsGroup", "Table", "as_slice", "hstack", "take_rows"]
 
 FieldsGroup: TypeAlias = str | Sequence[str] | None
 """Column group of a processor: a name, several names, or None for all columns."""
+
+
+_CHUNK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Block:
         chosen = rows if self.rows is None else self.rows[rows]
         if isinstance(chosen, np.ndarray):
             chosen = as_slice(chosen)
-        values = self.values[chosen]
+        values = self.values[chosen] if isinstance(chosen, slice) else take_rows(self.values, chosen)
         values.flags.writeable = False
         return values
 
@@ -180,6 +183,16 @@ def hstack(blocks: Sequence[Block]) -> Block:
     values = np.hstack([b.matrix() for b in blocks])
     values.flags.writeable = False
     return Block(blocks[0].group, tuple(n for b in blocks for n in b.names), values)
+
+
+def take_rows(values: np.ndarray, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Return the rows of a matrix, gathered into `out` or a new array in chunks that stay in a core's cache."""
+    if out is None:
+        out = np.empty((len(rows), values.shape[1]), dtype=values.dtype)
+    for start in range(0, len(rows), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        np.take(values, rows[part], axis=0, out=out[part], mode="clip")
+    return out
 
 
 def as_slice(rows: np.ndarray) -> slice | np.ndarray:

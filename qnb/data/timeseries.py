@@ -21,7 +21,7 @@ from .dataset import DatasetH
 from .handler import DataHandler
 from .protocols import DataKey, RowIndex, WindowSample
 from .spans import days_of, point, rows_between, span_of
-from .table import Block, Table, hstack
+from .table import Block, Table, hstack, take_rows
 
 __all__ = ["FillnaType", "TSDataSampler", "TSDatasetH"]
 
@@ -323,10 +323,7 @@ def _gather(blocks: Sequence[Block], rows: slice, order: np.ndarray) -> np.ndarr
         if block.rows is not None:
             chosen = block.rows[chosen]
         stop = start + len(block.names)
-        if width == len(block.names):
-            np.take(block.values, chosen, axis=0, out=values, mode="clip")
-        else:
-            values[:, start:stop] = block.values[chosen]
+        take_rows(block.values, chosen, values[:, start:stop])
         start = stop
     return values
 

@@ -67,9 +67,10 @@ HANDLER = {
     "learn_processors": [{"class": "DropnaLabel"}, {"class": "CSRankNorm", "kwargs": {"fields_group": "label"}}],
 }
 NAMES = (
-    "KMID KLEN KMID2 KUP KUP2 KLOW KLOW2 KSFT KSFT2 OPEN0 HIGH0 LOW0 VWAP0 ROC5 MA5 STD5 BETA5 RSQR5 RESI5 MAX5 MIN5 "
-    "QTLU5 QTLD5 RANK5 RSV5 IMAX5 IMIN5 IMXD5 CORR5 CORD5 CNTP5 SUMP5 VMA5 VSTD5 WVMA5 VSUMP5 EMPTY CONST"
-).split()
+    "KMID", "KLEN", "KMID2", "KUP", "KUP2", "KLOW", "KLOW2", "KSFT", "KSFT2", "OPEN0", "HIGH0", "LOW0", "VWAP0",
+    "ROC5", "MA5", "STD5", "BETA5", "RSQR5", "RESI5", "MAX5", "MIN5", "QTLU5", "QTLD5", "RANK5", "RSV5", "IMAX5",
+    "IMIN5", "IMXD5", "CORR5", "CORD5", "CNTP5", "SUMP5", "VMA5", "VSTD5", "WVMA5", "VSUMP5", "EMPTY", "CONST",
+)  # fmt: skip
 
 
 def sample() -> pd.DataFrame:

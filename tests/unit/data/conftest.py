@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from qnb.config import Settings
+
 MakeFrame = Callable[..., pd.DataFrame]
 
 
@@ -33,3 +35,11 @@ def toy_frame() -> MakeFrame:
         return pd.DataFrame(np.hstack([x, y]), index=index, columns=pd.MultiIndex.from_tuples(columns))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def small_market(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings over a demo market of 20 instruments and one year, with a cache of their own."""
+    return Settings().with_(
+        provider_uri="demo:instruments=20,years=1", cache_dir=tmp_path_factory.mktemp("market"), threads=2
+    )
