@@ -192,7 +192,7 @@ def _worst(drawdown: DrawdownData | None) -> list[Phrase]:
         return []
     spell = drawdown.worst[0]
     what = "worst excess drawdown" if drawdown.benchmark else "worst drawdown"
-    days = f"{numbers.count(spell.days)} trading {'day' if spell.days == 1 else 'days'}"
+    days = numbers.counted(spell.days, "trading day")
     if spell.recovered is None:
         tail = f" and has lasted {days} without recovery. "
     else:

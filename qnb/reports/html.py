@@ -191,6 +191,8 @@ def _kpis(kpis: tuple[Kpi, ...]) -> str:
         + "</div>"
         for k in kpis
     )
+    if len(kpis) < 6:
+        return f'<dl class="kpis few" style="--n:{len(kpis)}">{cells}</dl>\n'
     rest = "".join('<div class="kpi rest"></div>' for _ in range(-len(kpis) % 6))
     return f'<dl class="kpis">{cells}{rest}</dl>\n'
 

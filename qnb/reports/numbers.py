@@ -15,6 +15,7 @@ __all__ = [
     "basis_points",
     "bytes_of",
     "count",
+    "counted",
     "day",
     "decimal",
     "duration",
@@ -99,6 +100,11 @@ def loss(value: Any) -> str:
 def count(value: Any) -> str:
     """Return a count with thousands set apart: ``478,007``."""
     return decimal(value, 0, grouped=True)
+
+
+def counted(value: Any, noun: str) -> str:
+    """Return a count with its noun, one or many: ``1 day``, ``871 days``."""
+    return f"{count(value)} {noun}" if value == 1 else f"{count(value)} {noun}s"
 
 
 def money(value: Any, currency: str = "", *, digits: int = 1) -> str:

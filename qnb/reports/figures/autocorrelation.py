@@ -94,7 +94,7 @@ def draw_autocorrelation(data: AutocorrelationData, *, theme: str | Theme = "lig
         aria=(
             "Rank correlation of the scores of a day with those of a later day: "
             + ", ".join(
-                f"{numbers.ratio(v)} after {lag} {'day' if lag == 1 else 'days'}"
+                f"{numbers.ratio(v)} after {numbers.counted(lag, 'day')}"
                 for lag, v in zip(data.lags.tolist(), data.values, strict=True)
                 if lag in NAMED
             )

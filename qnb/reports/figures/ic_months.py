@@ -102,7 +102,7 @@ def draw_ic_months(data: IcMonthsData, *, theme: str | Theme = "light") -> go.Fi
         "xaxis": day_axis(_reach(data), look),
         "yaxis": value_axis(low, high, IC, look, count=4),
         "yaxis2": right | _from_zero(right),
-        "annotations": [word],
+        "annotations": [word] if len(data.months) > 2 else [],
     }
     return assemble(
         [bars, line],

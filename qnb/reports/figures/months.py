@@ -54,10 +54,10 @@ class MonthsData:
             return "No month yet."
         above = int((flat[known] > 0).sum())
         best, worst = known[np.argmax(flat[known])], known[np.argmin(flat[known])]
-        return (
-            f"{above} of {known.size} months above zero. Best {self._month(best)} with {numbers.percent(flat[best])}, "
-            f"worst {self._month(worst)} with {numbers.percent(flat[worst])}."
-        )
+        best_words = f"{self._month(best)} with {numbers.percent(flat[best])}"
+        worst_words = f"{self._month(worst)} with {numbers.percent(flat[worst])}"
+        months = numbers.counted(known.size, "month")
+        return f"{above} of {months} above zero. Best {best_words}, worst {worst_words}."
 
     def _month(self, place: int) -> str:
         return f"{self.years[place // 12]}-{place % 12 + 1:02d}"

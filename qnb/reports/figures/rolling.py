@@ -89,7 +89,7 @@ def draw_rolling(data: RollingData, *, theme: str | Theme = "light") -> go.Figur
         height=176,
         full=True,
         shapes=[rest],
-        annotations=[word],
+        annotations=[word] if data.window >= 0.12 * len(days) else [],
     )
 
 

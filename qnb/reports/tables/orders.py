@@ -84,7 +84,7 @@ def orders_table(data: OrdersData, *, currency: str = "", n_drop: int | None = N
     last = data.last
     done = int(last["done"].sum())
     note = f"{numbers.count(len(last))} requested, {numbers.count(done)} executed · {numbers.count(data.executed)} "
-    note += f"executed on {numbers.count(data.days)} days" + (f", all in {file}" if file else "")
+    note += f"executed on {numbers.counted(data.days, 'day')}" + (f", all in {file}" if file else "")
     if "rank" in last or "score" in last:
         note += " · rank and score are of the day before"
     if len(last) > MOST_ROWS:
@@ -183,8 +183,8 @@ def _entered(order: Mapping[str, Any], n_drop: int | None) -> str:
 
 def _dropped(order: Mapping[str, Any], n_drop: int | None) -> str:
     among = f"among the {n_drop} lowest held" if n_drop else "among the lowest held"
-    held = numbers.count(order.get("held_days"))
-    return among if held == numbers.MISSING else f"{among}, after {held} {'day' if held == '1' else 'days'}"
+    held = numbers.counted(order.get("held_days"), "day")
+    return among if held.startswith(numbers.MISSING) else f"{among}, after {held}"
 
 
 def _limited(order: Mapping[str, Any], n_drop: int | None) -> str:

@@ -77,8 +77,9 @@ def signal_numbers_table(data: SignalNumbers) -> Table:
         tuple(Cell(text) for text in (*left, *right))
         for left, right in zip_longest(pairs, years, fillvalue=("", "", ""))
     )
-    known = numbers.count(data.ic.days)
-    days = f"{known} days" if data.ic.days == data.total_days else f"{known} of {numbers.count(data.total_days)} days"
+    days = numbers.counted(data.total_days, "day")
+    if data.ic.days != data.total_days:
+        days = f"{numbers.count(data.ic.days)} of {days}"
     columns = (
         Column("", right=False),
         Column("IC"),
