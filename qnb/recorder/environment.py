@@ -5,60 +5,101 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shlex
 import subprocess
 import sys
-from importlib.metadata import distributions
-from typing import Any
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 
-__all__ = ["environment_tags", "record_environment"]
+from .uris import masked
 
-GIT_TIMEOUT = 10.0
-DIFF_LIMIT = 5_000_000
-_SECRET = re.compile(r"(?i)(password|passwd|token|secret|key)")
+__all__ = ["command_line", "environment_files", "environment_params", "environment_tags"]
+
+GIT_SECONDS = 20.0
+LARGEST_DIFF = 10_000_000
+_SECRET = re.compile(r"password|passwd|token|secret|key", re.IGNORECASE)
+_PACKAGE = re.compile(r"^(?P<name>.+?)-(?P<version>[^-]+)\.dist-info$")
+
+
+def environment_params() -> dict[str, str]:
+    """Return command line and ``QNB_*`` variables; what is named like a secret becomes ``***``."""
+    params = {"cmd-sys.argv": command_line()}
+    for name, value in sorted(os.environ.items()):
+        if name.startswith("QNB_"):
+            params[name] = "***" if _SECRET.search(name) else masked(value)
+    return params
 
 
 def environment_tags() -> dict[str, str]:
-    """Return what fits into tags: command line, host, Python, commit; nothing that looks like a secret."""
-    tags = {
-        "qnb.command": _masked(shlex.join(sys.orig_argv)),
+    """Return host, process and Python version; the ``mlflow.source`` tags are what MLflow's pages show."""
+    return {
         "qnb.host": platform.node(),
+        "qnb.pid": str(os.getpid()),
         "qnb.python": platform.python_version(),
+        "mlflow.source.name": masked(sys.argv[0] if sys.argv else "", arguments=True),
+        "mlflow.source.type": "LOCAL",
     }
-    for name, value in os.environ.items():
-        if name.startswith("QNB_") and not _SECRET.search(name):
-            tags[f"env.{name}"] = _masked(value)
-    commit = _git("rev-parse", "HEAD")
-    if commit:
-        tags["qnb.commit"] = commit.strip()
-    return tags
 
 
-def record_environment(recorder: Any) -> None:
-    """Save the packages and, inside a git tree, status, unstaged and staged differences as artifacts."""
-    packages = sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions() if d.metadata["Name"]})
-    objects: dict[str, str] = {"packages.txt": "\n".join(packages) + "\n"}
-    if _git("rev-parse", "--is-inside-work-tree"):
-        for name, words in (
-            ("code_status.txt", ("status", "--porcelain")),
-            ("code_diff.txt", ("diff",)),
-            ("code_cached.txt", ("diff", "--cached")),
-        ):
-            text = _git(*words)
-            if text:
-                objects[name] = text[:DIFF_LIMIT]
-    recorder.save_objects(artifact_path="environment", **objects)
+def command_line() -> str:
+    """Return the command line of this process without secrets."""
+    return masked(" ".join(sys.argv), arguments=True)
 
 
-def _git(*words: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", *words], capture_output=True, text=True, errors="replace", timeout=GIT_TIMEOUT, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+def environment_files(folder: Path) -> tuple[dict[str, str], str]:
+    """Return texts by file name, and the commit.
+
+    ``packages.txt`` lists the installed packages. Inside a git tree: ``code_diff.txt``, ``code_status.txt`` and
+    ``code_cached.txt`` (staged), with passwords in URIs masked. Outside one, or without git, those are left out.
+
+    Parameters
+    ----------
+    folder : Path
+        The working folder of the run.
+    """
+    texts = {"packages.txt": "".join(f"{n}=={v}\n" for n, v in _packages().items())}
+    if (_git(folder, "rev-parse", "--is-inside-work-tree") or "").strip() != "true":
+        return texts, ""
+    for name, words in (
+        ("code_diff.txt", ("diff",)),
+        ("code_status.txt", ("status",)),
+        ("code_cached.txt", ("diff", "--cached")),
+    ):
+        text = _git(folder, *words)
+        if text is not None:
+            texts[name] = masked(text)
+    return texts, (_git(folder, "rev-parse", "HEAD") or "").strip()
 
 
-def _masked(text: str) -> str:
-    return re.sub(r"(://[^:/@\s]+):[^@/\s]+@", r"\1:***@", text)
+def _packages() -> Mapping[str, str]:
+    """Return installed packages by name, from the names of their folders: reading their metadata takes far longer."""
+    found: dict[str, str] = {}
+    for entry in sys.path:
+        try:
+            names = os.listdir(entry or ".")
+        except OSError:
+            continue
+        for name in names:
+            match = _PACKAGE.match(name)
+            if match:
+                found.setdefault(match["name"].replace("_", "-").lower(), match["version"])
+    return dict(sorted(found.items()))
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """Return what git prints, cut at `LARGEST_DIFF` bytes; None when it fails or is not there."""
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
+    with tempfile.TemporaryFile() as out:
+        try:
+            done = subprocess.run(
+                ["git", "-c", "core.quotepath=off", *words], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+                stdout=out, stderr=subprocess.DEVNULL, timeout=GIT_SECONDS, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        if done.returncode:
+            return None
+        out.seek(0)
+        data = out.read(LARGEST_DIFF + 1)
+    cut = f"\n(cut at {LARGEST_DIFF} bytes)\n" if len(data) > LARGEST_DIFF else ""
+    return data[:LARGEST_DIFF].decode("utf-8", "replace") + cut

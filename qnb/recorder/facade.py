@@ -1,38 +1,53 @@
-"""`R`: the facade over experiments and recorders that notebooks and models use.
+"""`R`: the facade over experiments and runs that notebooks, scripts and models use.
 
-It sits at the edge: the store comes from the settings of `qnb.init` (or from `set_uri`), everything else is
-`Experiment` and `Recorder`.
+It sits at the edge: the store comes from the settings of `qnb.init`, or from `set_uri`, `uri_context` or ``uri=``;
+everything else is `Experiment` and `Recorder`.
+
+A run that is started inside another one of the same thread is nested in it. A call from a thread that started no run
+goes to the run that was started last, so helper threads log to the run they belong to.
 """
 
 from __future__ import annotations
 
+import atexit
+import logging
+import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..config import current_settings
-from ..errors import RecorderError
+from ..errors import RecorderError, RunStopped
 from .base import Store
-from .recorder import Experiment, Recorder, _view, runs_frame
+from .experiment import Experiment, runs_frame, view_of
+from .recorder import Recorder
 from .stores import open_store
+from .uris import masked
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["R", "RecorderFacade"]
 
+ERROR_TAG = 500
+_LOG = logging.getLogger("qnb.recorder")
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class _Active:
     experiment: Experiment
     recorder: Recorder
+    uri: str
+    thread: int
 
 
 class RecorderFacade:
-    """Experiments and recorders by short names.
+    """Experiments and runs by short names.
 
     Examples
     --------
@@ -46,6 +61,8 @@ class RecorderFacade:
         self._uri: str | None = None
         self._stack: list[_Active] = []
         self._lock = threading.RLock()
+        self._at_exit = False
+        self._old_handler: Any = None
 
     @contextmanager
     def start(
@@ -57,33 +74,43 @@ class RecorderFacade:
         recorder_name: str | None = None,
         uri: str | None = None,
         resume: bool = False,
-    ) -> Iterator[RecorderFacade]:
-        """Start a run, end it FINISHED when the block ends and FAILED when an exception leaves it.
+    ) -> Iterator[Experiment]:
+        """Start a run; it ends FINISHED with the block, FAILED when an exception (Ctrl-C, too) leaves the block.
 
         Parameters
         ----------
         experiment_id, experiment_name : str, optional
-            The experiment; made when there is none of that name. Default: the settings' experiment.
+            The experiment; made when there is none of that name. Default: within a run that run's, else the settings'.
         recorder_id, recorder_name : str, optional
-            With `resume`, the run to go on with; else the name of the new one.
+            Name of the new run (default ``mlflow_recorder``); with `resume` the run to go on with.
         uri : str, optional
             Store to use within the block.
         resume : bool
             Go on with an existing run.
+
+        Yields
+        ------
+        Experiment
+            Its ``active_recorder`` is the run.
+
+        Raises
+        ------
+        RecorderError
+            When the store cannot be reached, the run to resume is not there, or, at the end, something could not be
+            written.
         """
-        context = self.uri_context(uri) if uri is not None else _nothing()
-        with context:
-            self.start_exp(
-                experiment_id=experiment_id, experiment_name=experiment_name, recorder_id=recorder_id,
-                recorder_name=recorder_name, resume=resume,
-            )  # fmt: skip
-            try:
-                yield self
-            except BaseException:  # KeyboardInterrupt, too, ends the run
-                self._end_failed()
-                raise
-            else:
-                self.end_exp("FINISHED")
+        experiment = self.start_exp(
+            experiment_id=experiment_id, experiment_name=experiment_name, recorder_id=recorder_id,
+            recorder_name=recorder_name, uri=uri, resume=resume,
+        )  # fmt: skip
+        active = self._mine()
+        try:
+            yield experiment
+        except BaseException as error:  # Ctrl-C, too, ends the run
+            self._fail(active, error)
+            raise
+        else:
+            self._end(active, Recorder.STATUS_FI)
 
     def start_exp(
         self,
@@ -95,25 +122,35 @@ class RecorderFacade:
         uri: str | None = None,
         resume: bool = False,
     ) -> Experiment:
-        """Start a run without a block; `end_exp` ends it. A run within a run is recorded as nested."""
-        if uri is not None:
-            self.set_uri(uri)
-        with self._lock:
-            experiment = self.get_exp(experiment_id=experiment_id, experiment_name=experiment_name)
-            recorder = experiment.start(recorder_id=recorder_id, recorder_name=recorder_name, resume=resume)
-            if self._stack:
-                recorder.set_tags(**{"mlflow.parentRunId": self._stack[-1].recorder.id})
-            self._stack.append(_Active(experiment, recorder))
-            return experiment
+        """Start a run without a block; `end_exp`, or the end of the process, ends it. See `start`."""
+        parent = self._mine()
+        place = uri or (parent.uri if parent is not None else None)
+        with self.uri_context(place) if place is not None else _nothing():
+            store_uri = self.get_uri()
+            if experiment_id is None and experiment_name is None and parent is not None and parent.uri == store_uri:
+                experiment = Experiment(open_store(store_uri), parent.experiment._info)
+            else:
+                experiment = self._experiment(
+                    experiment_id,
+                    experiment_name or (None if experiment_id else current_settings().experiment),
+                    create=True,
+                )
+        within = parent.recorder if parent is not None and parent.uri == store_uri else None
+        recorder = experiment.start(recorder_id=recorder_id, recorder_name=recorder_name, resume=resume, parent=within)
+        self._push(_Active(experiment, recorder, store_uri, threading.get_ident()))
+        return experiment
 
-    def end_exp(self, recorder_status: str = "FINISHED") -> None:
-        """End the run that was started last."""
-        with self._lock:
-            if not self._stack:
-                return
-            active = self._stack.pop()
-        active.experiment.active_recorder = None
-        active.recorder.end_run(recorder_status)
+    def end_exp(self, recorder_status: str = Recorder.STATUS_FI) -> None:
+        """End the run that was started last; without one nothing happens.
+
+        Raises
+        ------
+        RecorderError
+            When something of it could not be written.
+        """
+        active = self._mine() or self._any()
+        if active is not None:
+            self._end(active, recorder_status)
 
     def get_exp(
         self,
@@ -125,54 +162,77 @@ class RecorderFacade:
     ) -> Experiment:
         """Return an experiment by id or name; without either the active one, else the settings' experiment.
 
+        Parameters
+        ----------
+        create : bool
+            Make it when there is none of that name.
+        start : bool
+            Start a run in it when none is active.
+
         Raises
         ------
         RecorderError
-            When there is none and `create` is False.
+            When there is none and `create` is False; always for an unknown id.
         """
+        active = self._mine() or self._any()
         if experiment_id is None and experiment_name is None:
-            if self._stack:
-                return self._stack[-1].experiment
+            if active is not None:
+                return active.experiment
             experiment_name = current_settings().experiment
-        store = self._store
-        found = store.experiment(id=experiment_id, name=experiment_name)
-        if found is None:
-            if experiment_id is not None or not create:
-                names = [e.name for e in store.experiments()]
-                what = experiment_id or experiment_name
-                raise RecorderError(f"no experiment {what!r}; there are: {', '.join(names) or 'none'}")
-            found = store.create_experiment(str(experiment_name))
-        experiment = Experiment(store, found)
-        for active in self._stack:
-            if active.experiment.id == found.id:
-                experiment.active_recorder = active.recorder
-        if start:
-            self._stack.append(_Active(experiment, experiment.start()))
-        return experiment
+        if start and active is None:
+            return self.start_exp(experiment_id=experiment_id, experiment_name=experiment_name)
+        return self._experiment(experiment_id, experiment_name, create=create)
 
     def list_experiments(self) -> dict[str, Experiment]:
         """Return all experiments by name."""
         store = self._store
-        return {e.name: Experiment(store, e) for e in store.experiments()}
+        return {e.name: self._adopt(Experiment(store, e)) for e in store.experiments()}
 
     def delete_exp(self, experiment_id: str | None = None, experiment_name: str | None = None) -> None:
-        """Delete an experiment with its runs."""
+        """Delete an experiment with its runs; artifacts stay until ``mlflow gc``, the name is free at once.
+
+        Raises
+        ------
+        RecorderError
+            Without id and name, for an unknown one, and while a run of it is active.
+        """
         if experiment_id is None and experiment_name is None:
             raise RecorderError("which experiment? give experiment_id or experiment_name")
-        experiment = self.get_exp(experiment_id=experiment_id, experiment_name=experiment_name, create=False)
+        experiment = self._experiment(experiment_id, experiment_name, create=False)
+        if experiment.active_recorder is not None:
+            name = experiment.active_recorder.name
+            raise RecorderError(
+                f"run {name!r} of experiment {experiment.name!r} is active; end it before you delete it"
+            )
         self._store.delete_experiment(experiment.id)
 
     def search_records(
         self,
-        experiment_ids: Sequence[str],
+        experiment_ids: Sequence[str] | str,
         filter_string: str = "",
-        run_view_type: int | None = None,
-        max_results: int = 100000,
+        run_view_type: int | str = 1,
+        max_results: int = 100_000,
         order_by: Sequence[str] | None = None,
     ) -> pd.DataFrame:
-        """Return runs of several experiments as a frame; `filter_string` is MLflow's grammar."""
+        """Return runs as a frame: run_id, status, times (UTC), metrics.*, params.*, tags.* and what else MLflow has.
+
+        Parameters
+        ----------
+        experiment_ids : sequence of str
+            Where to look.
+        filter_string : str
+            MLflow's grammar: ``"metrics.IC > 0.03 and params.model = 'lightgbm'"``.
+        run_view_type : int
+            1 active runs, 2 deleted, 3 all.
+        max_results : int
+            At most that many.
+        order_by : sequence of str, optional
+            ``["metrics.IC DESC"]``; default newest first.
+        """
+        self._flush()
+        ids = [experiment_ids] if isinstance(experiment_ids, str) else [str(i) for i in experiment_ids]
         found = self._store.search(
-            list(experiment_ids), filter_string=filter_string, deleted=_view(run_view_type), max_results=max_results,
+            ids, filter_string=filter_string, deleted=view_of(run_view_type), max_results=max_results,
             order_by=order_by or (),
         )  # fmt: skip
         return runs_frame(found)
@@ -181,10 +241,7 @@ class RecorderFacade:
         self, experiment_id: str | None = None, experiment_name: str | None = None
     ) -> dict[str, Recorder]:
         """Return the runs of an experiment by id, newest first."""
-        found = self.get_exp(
-            experiment_id=experiment_id, experiment_name=experiment_name, create=False
-        ).list_recorders()
-        return found if isinstance(found, dict) else {r.id: r for r in found}
+        return self.get_exp(experiment_id=experiment_id, experiment_name=experiment_name).list_recorders()
 
     def get_recorder(
         self,
@@ -194,25 +251,39 @@ class RecorderFacade:
         experiment_id: str | None = None,
         experiment_name: str | None = None,
     ) -> Recorder:
-        """Return the active run, or one by id, or the latest by name."""
+        """Return the active run; or one by id; or the latest by name, of an experiment or else the current one.
+
+        Raises
+        ------
+        RecorderError
+            When there is none.
+        """
         if recorder_id is None and recorder_name is None and experiment_id is None and experiment_name is None:
-            return self._active
-        for active in self._stack:
-            if active.recorder.id == recorder_id:
-                return active.recorder
-        if recorder_id is not None and experiment_id is None and experiment_name is None:
-            store = self._store
-            return Recorder(store, store.run(recorder_id))
+            return self._current.recorder
+        if recorder_id is not None:
+            for active in self._actives():
+                if active.recorder.id == recorder_id:
+                    return active.recorder
+            if experiment_id is None and experiment_name is None:
+                store = self._store
+                return Recorder(store, store.run(recorder_id))
         experiment = self.get_exp(experiment_id=experiment_id, experiment_name=experiment_name, create=False)
-        return experiment.get_recorder(recorder_id=recorder_id, recorder_name=recorder_name)
+        return experiment.get_recorder(recorder_id, recorder_name, create=False)
 
     def delete_recorder(self, recorder_id: str | None = None, recorder_name: str | None = None) -> None:
-        """Delete a run of the current experiment by id or, the latest, by name."""
-        self.get_exp(create=False).delete_recorder(recorder_id, recorder_name)
+        """Delete a run: by id wherever it is, or the latest of that name in the current experiment."""
+        if recorder_id is None:
+            self.get_exp(create=False).delete_recorder(None, recorder_name)
+            return
+        recorder = self.get_recorder(recorder_id=recorder_id)
+        self._experiment(recorder.experiment_id, None, create=False).delete_recorder(recorder_id)
 
     def get_uri(self) -> str:
-        """Return the tracking URI in use."""
-        return self._uri or current_settings().tracking_uri
+        """Return the tracking URI in use: of `uri_context`, of the active run, of `set_uri`, of the settings."""
+        if self._uri is not None:
+            return self._uri
+        active = self._mine() or self._any()
+        return active.uri if active is not None else current_settings().tracking_uri
 
     def set_uri(self, uri: str | None) -> None:
         """Use another store from now on; None goes back to the settings'."""
@@ -230,61 +301,161 @@ class RecorderFacade:
 
     def save_objects(
         self, local_path: str | Path | None = None, artifact_path: str | None = None, **objects: Any
-    ) -> None:
+    ) -> list[str]:
         """Save objects as artifacts of the active run; see `Recorder.save_objects`."""
-        self._active.save_objects(local_path, artifact_path, **objects)
+        if local_path is not None and objects:
+            raise RecorderError("give either local_path or objects by name, not both")
+        return self._started().save_objects(local_path, artifact_path, **objects)
 
-    def load_object(self, name: str) -> Any:
+    def load_object(self, name: str, *, trust: bool | None = None) -> Any:
         """Load an artifact of the active run; see `Recorder.load_object`."""
-        return self._active.load_object(name)
+        return self._current.recorder.load_object(name, trust=trust)
 
     def log_params(self, **params: Any) -> None:
-        """Log parameters of the active run."""
-        self._active.log_params(**params)
+        """Log parameters of the active run, or of one in the settings' experiment that is started now."""
+        self._started().log_params(**params)
 
     def log_metrics(self, step: int | None = None, **metrics: float) -> None:
-        """Log metrics of the active run."""
-        self._active.log_metrics(step, **metrics)
+        """Log metrics of the active run, or of one in the settings' experiment that is started now."""
+        self._started().log_metrics(step, **metrics)
 
     def log_artifact(self, local_path: str | Path, artifact_path: str | None = None) -> None:
         """Save a file or folder as an artifact of the active run."""
-        self._active.log_artifact(local_path, artifact_path)
+        self._started().log_artifact(local_path, artifact_path)
 
     def download_artifact(self, path: str, dst_path: str | Path | None = None) -> str:
         """Return a local path of an artifact of the active run."""
-        return self._active.download_artifact(path, dst_path)
+        return self._current.recorder.download_artifact(path, dst_path)
 
     def set_tags(self, **tags: Any) -> None:
-        """Set tags of the active run."""
-        self._active.set_tags(**tags)
+        """Set tags of the active run, or of one in the settings' experiment that is started now."""
+        self._started().set_tags(**tags)
 
     def refuse_while_active(self) -> None:
         """Raise `RecorderError` while a run is active, naming it."""
-        if self._stack:
-            name = self._stack[-1].recorder.name
+        actives = self._actives()
+        if actives:
+            active = actives[-1]
             raise RecorderError(
-                f"run {name!r} is active; end it (leave its `with R.start` block) before you change this"
+                f"run {active.recorder.name!r} of experiment {active.experiment.name!r} is active; end it first (leave "
+                "its `with R.start` block, or call R.end_exp()), else its records would be torn between two stores"
             )
-
-    @property
-    def _active(self) -> Recorder:
-        if not self._stack:
-            raise RecorderError(
-                "no run is active; use `with R.start(experiment_name=...):`, or get_recorder(recorder_id=...)"
-            )
-        return self._stack[-1].recorder
 
     @property
     def _store(self) -> Store:
         return open_store(self.get_uri())
 
-    def _end_failed(self) -> None:
-        try:
-            self.end_exp("FAILED")
-        except RecorderError as error:
-            import logging
+    @property
+    def _current(self) -> _Active:
+        active = self._mine() or self._any()
+        if active is None:
+            raise RecorderError(
+                "no run is active; use `with R.start(experiment_name=...):`, or R.get_recorder(recorder_id=...)"
+            )
+        return active
 
-            logging.getLogger("qnb.recorder").error("%s", error)
+    def _started(self) -> Recorder:
+        active = self._mine() or self._any()
+        if active is None:
+            self.start_exp()
+        return self._current.recorder
+
+    def _experiment(self, id: str | None, name: str | None, *, create: bool) -> Experiment:
+        store = self._store
+        found = store.experiment(id=id, name=name)
+        if found is None:
+            if id is not None or not create:
+                from ..errors import nearest
+
+                names = [e.name for e in store.experiments()]
+                near = nearest(str(name), names) if name is not None else ()
+                tail = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names[:20]) or 'none'}"
+                raise RecorderError(f"no experiment {name if id is None else id!r} in {masked(store.uri)}; {tail}")
+            found = store.create_experiment(str(name))
+        return self._adopt(Experiment(store, found))
+
+    def _adopt(self, experiment: Experiment) -> Experiment:
+        """Tell the experiment of its active run."""
+        for active in self._actives():
+            if active.experiment == experiment:
+                experiment.active_recorder = active.recorder
+        return experiment
+
+    def _flush(self) -> None:
+        for active in self._actives():
+            active.recorder.flush()
+
+    def _actives(self) -> list[_Active]:
+        with self._lock:
+            return list(self._stack)
+
+    def _mine(self) -> _Active | None:
+        here = threading.get_ident()
+        return next((a for a in reversed(self._actives()) if a.thread == here), None)
+
+    def _any(self) -> _Active | None:
+        actives = self._actives()
+        return actives[-1] if actives else None
+
+    def _push(self, active: _Active) -> None:
+        with self._lock:
+            self._stack.append(active)
+            if not self._at_exit:
+                self._at_exit = True
+                atexit.register(self._end_all)
+            if self._old_handler is None and threading.current_thread() is threading.main_thread():
+                self._old_handler = _leave_on_sigterm()
+
+    def _pop(self, active: _Active | None) -> bool:
+        with self._lock:
+            if active is None or active not in self._stack:
+                return False
+            self._stack.remove(active)
+            main = threading.current_thread() is threading.main_thread()
+            if main and not self._stack and self._old_handler is not None:
+                signal.signal(signal.SIGTERM, self._old_handler)
+                self._old_handler = None
+            return True
+
+    def _end(self, active: _Active | None, status: str) -> None:
+        if active is None or not self._pop(active):
+            return
+        active.experiment.active_recorder = None
+        active.recorder.end_run(status)
+
+    def _fail(self, active: _Active | None, error: BaseException) -> None:
+        """End the run as failed; what goes wrong with that is told, and the first error goes on."""
+        if active is None:
+            return
+        stopped = isinstance(error, KeyboardInterrupt | RunStopped)
+        reason = f"{type(error).__name__}: {error}".strip(": ")[:ERROR_TAG]
+        try:
+            active.recorder.set_tags(**{"qnb.status": "stopped" if stopped else "failed", "qnb.error": reason})
+            self._end(active, Recorder.STATUS_FA)
+        except RecorderError as other:
+            error.add_note(f"its end could not be recorded: {other}")
+            _LOG.error("%s", other)
+
+    def _end_all(self) -> None:
+        """End what is still active when the process ends: FAILED after an exception that nobody caught."""
+        by_hand = hasattr(sys, "ps1") or "IPython" in sys.modules  # there, an error does not end the program
+        failed = getattr(sys, "last_value", None) is not None and not by_hand
+        for active in reversed(self._actives()):
+            try:
+                self._end(active, Recorder.STATUS_FA if failed else Recorder.STATUS_FI)
+            except RecorderError as error:
+                _LOG.error("%s", error)
+
+
+def _leave_on_sigterm() -> Any:
+    """Make SIGTERM leave the program like an exception, so that runs end; return the old handler, None if it is set."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return None
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    return signal.signal(signal.SIGTERM, leave)
 
 
 @contextmanager

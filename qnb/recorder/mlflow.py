@@ -1,7 +1,7 @@
-"""The tracking store on MLflow; the only file that imports mlflow, and only when a store is opened.
+"""Tracking stores through MLflow's own client: servers, PostgreSQL, MySQL, Databricks.
 
-A new SQLite store is copied from a template that is made once per MLflow version: making one takes seconds, copying it
-milliseconds. A file lock lets several processes open a new store at once.
+The only file that imports MLflow, and does so when a store is opened. Its warnings, its notices about tables and its
+retries of several minutes are kept from the user here, at the calls that cause them.
 """
 
 from __future__ import annotations
@@ -9,111 +9,123 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
-import shutil
-import sqlite3
+import socket
+import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from ..config import default_cache_dir
 from ..errors import RecorderError
-from .base import ArtifactInfo, ExperimentInfo, MetricPoint, RunInfo
+from .artifacts import artifact_path, files_in, keep_file, place_of
+from .base import (
+    PARAM_LIMIT,
+    TAG_LIMIT,
+    ArtifactInfo,
+    Entry,
+    ExperimentInfo,
+    MetricPoint,
+    ParamSet,
+    RefusedError,
+    RunInfo,
+    TagDeleted,
+    TagSet,
+)  # fmt: skip
+from .uris import address_of, local_path, masked, sqlite_path
 
-__all__ = ["MlflowStore"]
+__all__ = ["MlflowStore", "make_tables"]
 
+CONNECT_SECONDS = 5.0
+LOCK_SECONDS = 120.0
+BATCH = 100
+METRIC_BATCH = 1000
+LOCKED_RETRIES = 6
 T = TypeVar("T")
-PARAM_LIMIT = 6000
-TAG_LIMIT = 8000
-BATCH = 1000
-LOCKED_RETRIES = 8
-_LOG = logging.getLogger("qnb.recorder")
+_REFUSALS = (
+    "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST", "PERMISSION_DENIED",
+    "INVALID_STATE",
+)  # fmt: skip
+_DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient", "pymysql": "pymysql", "pyodbc": "pyodbc"}
 
 
 class MlflowStore:
-    """A store at an MLflow tracking URI.
+    """A tracking store behind an MLflow URI.
 
     Parameters
     ----------
     uri : str
-        ``sqlite:///path.db``, ``postgresql://…``, ``http://…`` and whatever else MLflow understands; a relative SQLite
-        path starts from the working folder.
+        MLflow tracking URI: ``http(s)://``, ``postgresql://``, ``mysql://``, ``sqlite:///``, ``databricks``.
 
     Raises
     ------
     RecorderError
-        When the store cannot be reached, with the password of the URI masked.
+        When the store cannot be reached within seconds, or its driver is not installed.
     """
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._path = _sqlite_path(uri)
-        self._names: dict[str, str] = {}
-        _quiet()
-        with self._translated("open the store"):
-            if self._path is not None:
-                self._client = _open_sqlite(self._path)
-            else:
-                self._client = _client(uri)
-                self._client.search_experiments(max_results=1)
+        _refuse_folders(uri)
+        self._folders: dict[str, Path | None] = {}
+        self._pid = os.getpid()
+        path = sqlite_path(uri)
+        self._artifact_root = path.parent / "mlruns" if path is not None else None
+        _probe(uri)
+        with self._translated("open the store"), _opening(uri):
+            self._client = _client(uri)
+            self._client.search_experiments(max_results=1)
 
     def experiment(self, *, id: str | None = None, name: str | None = None) -> ExperimentInfo | None:
-        """Return the experiment of that id or name, or None."""
-        with self._translated("read an experiment"):
-            try:
-                found = self._client.get_experiment(id) if id else self._client.get_experiment_by_name(str(name))
-            except _exception() as error:
-                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                    return None
-                raise
+        """Return the experiment of that id or name, or None; a deleted one counts as none."""
+        found = self._experiment(id=id, name=name)
         return _experiment_info(found) if found is not None and found.lifecycle_stage == "active" else None
 
     def create_experiment(self, name: str) -> ExperimentInfo:
-        """Return the experiment `name`, created if need be."""
-        found = self.experiment(name=name)
-        if found is not None:
-            return found
-        location = None
-        if self._path is not None:
-            stem = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:40].strip("_") or "experiment"
-            folder = (
-                self._path.parent
-                / "mlartifacts"
-                / f"{stem}-{hashlib.blake2b(name.encode(), digest_size=3).hexdigest()}"
-            )
-            location = folder.as_uri()
+        """Return the experiment `name`, created if need be; safe when several processes ask at once."""
+        existing = self._experiment(name=name)
+        if existing is not None and existing.lifecycle_stage == "active":
+            return _experiment_info(existing)
         with self._translated(f"create the experiment {name!r}"):
+            if existing is not None:  # deleted by MLflow, which keeps the name; only an active one can be renamed
+                self._client.restore_experiment(existing.experiment_id)
+                self._client.rename_experiment(existing.experiment_id, _deleted_name(existing))
+                self._client.delete_experiment(existing.experiment_id)
+            location = None
+            if self._artifact_root is not None:
+                digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
+                location = str(self._artifact_root / digest)
             try:
                 self._retry(lambda: self._client.create_experiment(name, artifact_location=location))
             except _exception() as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS" and "UNIQUE" not in str(error):
+                if error.error_code != "RESOURCE_ALREADY_EXISTS" and "UNIQUE" not in str(error).upper():
                     raise
         found = self.experiment(name=name)
         if found is None:
-            raise RecorderError(f"experiment {name!r} was deleted; choose another name, or run `mlflow gc` first")
+            raise RefusedError(f"the store made no experiment {name!r}; ask whoever runs {masked(self.uri)}")
         return found
 
     def experiments(self) -> list[ExperimentInfo]:
-        """Return all experiments that are not deleted."""
+        """Return all experiments that are not deleted, oldest first."""
         with self._translated("list experiments"):
-            return [_experiment_info(e) for e in _pages(self._client.search_experiments)]
+            found = [_experiment_info(e) for e in _pages(self._client.search_experiments)]
+        return found[::-1]
 
     def delete_experiment(self, id: str) -> None:
-        """Delete an experiment; it is renamed first, so that its name is free again."""
+        """Delete an experiment with its runs; its name is free again."""
         with self._translated("delete the experiment"):
             old = self._client.get_experiment(id)
-            self._client.rename_experiment(id, f"{old.name} (deleted {time.strftime('%Y-%m-%d %H:%M:%S')} {id})")
+            self._client.rename_experiment(id, _deleted_name(old))
             self._client.delete_experiment(id)
 
-    def create_run(self, experiment: ExperimentInfo, name: str, tags: Mapping[str, str]) -> RunInfo:
-        """Create a run, SCHEDULED until it is updated."""
+    def create_run(
+        self, experiment: ExperimentInfo, name: str, *, tags: Mapping[str, str], status: str = "SCHEDULED"
+    ) -> RunInfo:
+        """Create a run."""
         with self._translated("create a run"):
             run = self._retry(lambda: self._client.create_run(experiment.id, run_name=name, tags=dict(tags)))
-            self._retry(lambda: self._client.update_run(run.info.run_id, status="SCHEDULED"))
+            if status != "RUNNING":
+                self._retry(lambda: self._client.update_run(run.info.run_id, status=status))
         return self.run(run.info.run_id)
 
     def run(self, run_id: str) -> RunInfo:
@@ -127,7 +139,7 @@ class MlflowStore:
         """Change status, name or end of a run."""
         with self._translated("update the run"):
             if end is not None:
-                self._retry(lambda: self._client.set_terminated(run_id, status=status, end_time=int(end * 1000)))
+                self._retry(lambda: self._client.set_terminated(run_id, status=status, end_time=round(end * 1000)))
                 status = None
             if status is not None or name is not None:
                 self._retry(lambda: self._client.update_run(run_id, status=status, name=name))
@@ -146,16 +158,18 @@ class MlflowStore:
         max_results: int = 1000,
         order_by: Sequence[str] = (),
     ) -> list[RunInfo]:
-        """Return runs by MLflow's filter grammar; `deleted` None means both kinds."""
+        """Return runs by MLflow's filter grammar, newest first unless ordered; `deleted` None means both kinds."""
         from mlflow.entities import ViewType
 
+        if not experiment_ids:
+            return []
         view = {False: ViewType.ACTIVE_ONLY, True: ViewType.DELETED_ONLY, None: ViewType.ALL}[deleted]
         found: list[RunInfo] = []
         token = None
         with self._translated("search runs"):
             while len(found) < max_results:
                 page = self._client.search_runs(
-                    list(experiment_ids), filter_string=filter_string, run_view_type=view,
+                    [str(i) for i in experiment_ids], filter_string=filter_string or "", run_view_type=view,
                     max_results=min(1000, max_results - len(found)), order_by=list(order_by) or None, page_token=token,
                 )  # fmt: skip
                 found.extend(self._run_info(r) for r in page)
@@ -164,48 +178,46 @@ class MlflowStore:
                     break
         return found
 
-    def log(
-        self,
-        run_id: str,
-        *,
-        metrics: Sequence[MetricPoint] = (),
-        params: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        """Write a batch, in order; params longer than the store takes are shortened."""
+    def log(self, run_id: str, entries: Sequence[Entry]) -> None:
+        """Write a batch; a tag that is set and deleted keeps its order."""
         from mlflow.entities import Metric, Param, RunTag
 
-        points = [Metric(m.name, m.value, int(m.time * 1000), m.step) for m in metrics]
-        texts = [Param(k, _short(v, PARAM_LIMIT)) for k, v in (params or {}).items()]
-        marks = [RunTag(k, _short(v, TAG_LIMIT)) for k, v in (tags or {}).items()]
+        metrics = [Metric(e.name, e.value, round(e.time * 1000), e.step) for e in entries if isinstance(e, MetricPoint)]
+        params = [Param(e.name, e.value[:PARAM_LIMIT]) for e in entries if isinstance(e, ParamSet)]
+        tags: dict[str, str | None] = {}
+        for entry in entries:
+            if isinstance(entry, TagSet):
+                tags[entry.name] = entry.value[:TAG_LIMIT]
+            elif isinstance(entry, TagDeleted):
+                tags[entry.name] = None
+        marks = [RunTag(k, v) for k, v in tags.items() if v is not None]
         with self._translated("log"):
-            for k in range(0, len(points), BATCH):
-                self._batch(run_id, metrics=points[k : k + BATCH])
-            for k in range(0, len(texts), 100):
-                self._batch(run_id, params=texts[k : k + 100])
-            for k in range(0, len(marks), 100):
-                self._batch(run_id, tags=marks[k : k + 100])
-
-    def delete_tag(self, run_id: str, key: str) -> None:
-        """Remove a tag."""
-        with self._translated(f"delete tag {key!r}"):
-            self._retry(lambda: self._client.delete_tag(run_id, key))
+            for k in range(0, len(metrics), METRIC_BATCH):
+                self._batch(run_id, metrics=metrics[k : k + METRIC_BATCH])
+            for k in range(0, len(params), BATCH):
+                self._batch(run_id, params=params[k : k + BATCH])
+            for k in range(0, len(marks), BATCH):
+                self._batch(run_id, tags=marks[k : k + BATCH])
+            for key in (k for k, v in tags.items() if v is None):
+                self._delete_tag(run_id, key)
 
     def history(self, run_id: str, name: str) -> list[MetricPoint]:
         """Return all values of a metric in the order of steps."""
         with self._translated(f"read metric {name!r}"):
             points = self._client.get_metric_history(run_id, name)
-        return sorted((MetricPoint(p.key, p.value, p.step, p.timestamp / 1000) for p in points), key=lambda p: p.step)
+        found = (MetricPoint(p.key, p.value, p.step, p.timestamp / 1000) for p in points)
+        return sorted(found, key=lambda p: (p.step, p.time))
 
     def put_file(self, run_id: str, path: Path, folder: str = "") -> None:
-        """Keep a file or a folder below `folder` of the run's artifacts, all at once where they are on this machine."""
+        """Keep a file or a folder below `folder` of the run's artifacts, replacing one of that name."""
         local = self.local_dir(run_id)
         if local is not None:
-            _copy_atomically(path, local / folder / path.name)
+            keep_file(local, path, folder)
             return
-        with self._translated("save an artifact"):
+        target = artifact_path("/".join(p for p in (folder, path.name) if p))
+        with self._translated(f"save artifact {target!r}"):
             if path.is_dir():
-                self._client.log_artifacts(run_id, str(path), "/".join(p for p in (folder, path.name) if p))
+                self._client.log_artifacts(run_id, str(path), target)
             else:
                 self._client.log_artifact(run_id, str(path), folder or None)
 
@@ -213,49 +225,58 @@ class MlflowStore:
         """Return the entries directly below `folder`."""
         local = self.local_dir(run_id)
         if local is not None:
-            base = local / folder
-            if not base.is_dir():
-                return []
-            entries = sorted(p for p in base.iterdir() if not p.name.startswith("."))
-            return [
-                ArtifactInfo(p.relative_to(local).as_posix(), p.is_dir(), 0 if p.is_dir() else p.stat().st_size)
-                for p in entries
-            ]
+            return files_in(local, folder)
         with self._translated("list artifacts"):
             found = self._client.list_artifacts(run_id, folder or None)
         return [ArtifactInfo(f.path, f.is_dir, f.file_size or 0) for f in found]
 
     def fetch(self, run_id: str, path: str, target: Path) -> Path:
-        """Return a local path of an artifact."""
+        """Return a local path of an artifact: its own place when it is on this machine, else a copy below `target`."""
         local = self.local_dir(run_id)
         if local is not None:
-            return local / path
-        with self._translated(f"download {path!r}"):
-            return Path(self._client.download_artifacts(run_id, path, str(target)))
+            found = place_of(local, path)
+            if not found.exists():
+                raise RefusedError(f"no artifact {path!r} in {found.parent}")
+            return found
+        target.mkdir(parents=True, exist_ok=True)
+        with self._translated(f"download artifact {path!r}"):
+            return Path(self._client.download_artifacts(run_id, artifact_path(path), str(target)))
 
     def local_dir(self, run_id: str) -> Path | None:
         """Return the folder of the run's artifacts when it is on this machine."""
-        uri = self._names.get(run_id)
-        if uri is None:
-            uri = self.run(run_id).artifact_uri
-        parts = urlsplit(uri)
-        if parts.scheme == "file":
-            return Path(url2pathname(parts.path))
-        return Path(uri) if parts.scheme == "" else None
+        if run_id not in self._folders:
+            self.run(run_id)
+        return self._folders[run_id]
+
+    def _experiment(self, *, id: str | None = None, name: str | None = None) -> Any:
+        with self._translated("read an experiment"):
+            try:
+                return self._client.get_experiment(id) if id else self._client.get_experiment_by_name(str(name))
+            except _exception() as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
 
     def _run_info(self, run: Any) -> RunInfo:
         info = run.info
-        self._names[info.run_id] = info.artifact_uri
+        self._folders[info.run_id] = local_path(info.artifact_uri or "")
         return RunInfo(
             run_id=info.run_id, name=info.run_name or "", experiment_id=info.experiment_id, status=info.status,
             start=info.start_time / 1000 if info.start_time else None,
             end=info.end_time / 1000 if info.end_time else None,
             metrics=dict(run.data.metrics), params=dict(run.data.params), tags=dict(run.data.tags),
-            artifact_uri=info.artifact_uri,
+            artifact_uri=info.artifact_uri or "", deleted=info.lifecycle_stage == "deleted",
         )  # fmt: skip
 
     def _batch(self, run_id: str, **values: Any) -> None:
         self._retry(lambda: self._client.log_batch(run_id, **values))
+
+    def _delete_tag(self, run_id: str, key: str) -> None:
+        try:
+            self._retry(lambda: self._client.delete_tag(run_id, key))
+        except _exception() as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
 
     def _retry(self, call: Callable[[], T]) -> T:
         """Call again while SQLite says that another process holds its lock."""
@@ -272,22 +293,121 @@ class MlflowStore:
     def _translated(self, what: str) -> Iterator[None]:
         """Turn what MLflow raises into a `RecorderError` that names the store."""
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", module=r"mlflow\.")
+                yield
         except RecorderError:
             raise
         except ImportError as error:
-            raise RecorderError(f"cannot {what} at {masked(self.uri)}: {error}") from error
+            raise RecorderError(_missing_driver(self.uri, error)) from error
         except _errors() as error:
-            reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+            text = masked(str(error).strip() or type(error).__name__).splitlines()[0][:400]
+            message = f"cannot {what} at {masked(self.uri)}: {text}"
+            if getattr(error, "error_code", None) in _REFUSALS:
+                raise RefusedError(message) from error
             raise RecorderError(
-                f"cannot {what} at {masked(self.uri)}: {masked(reason)}; check recorder uri and server, or leave the uri out "
-                "for sqlite:///mlflow.db in this folder"
+                f"{message}; check that the server runs and the URI is right, or leave it out for sqlite:///mlflow.db"
             ) from error
 
 
-def masked(uri: str) -> str:
-    """Return `uri` without the password it may carry."""
-    return re.sub(r"(://[^:/@]+):[^@/]+@", r"\1:***@", uri)
+def make_tables(path: str) -> None:
+    """Make an empty SQLite store of this MLflow version at `path`; for a process of its own, see `template`."""
+    import sqlalchemy
+
+    @sqlalchemy.event.listens_for(sqlalchemy.engine.Engine, "connect")
+    def hasten(connection: Any, _: object) -> None:  # a file that is moved into place when it is whole needs no fsync
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA journal_mode = MEMORY")
+
+    uri = f"sqlite:///{path}"
+    with _opening(uri):
+        _client(uri).search_experiments(max_results=1)
+
+
+def _client(uri: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside MLflow's own imports
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(tracking_uri=uri)
+
+
+@contextmanager
+def _opening(uri: str) -> Iterator[None]:
+    """Open one store at a time on this machine, quietly, and give up on a server soon.
+
+    Two processes that make the tables of one database at once: one fails. MLflow tells of every migration, repeats a
+    request for minutes, and calls home, unless the environment says otherwise; what the user set there stays.
+    """
+    from filelock import FileLock
+
+    for name, value in (
+        ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
+    ):
+        os.environ.setdefault(name, value)
+    digest = hashlib.blake2b(uri.encode(), digest_size=8).hexdigest()
+    loggers = [logging.getLogger(n) for n in ("mlflow.store.db.utils", "alembic.runtime.migration")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with FileLock(Path(tempfile.gettempdir()) / f"qnb-store-{os.getuid()}-{digest}.lock", timeout=LOCK_SECONDS):
+            yield
+    finally:
+        loggers[1].setLevel(levels[1])  # the first one only ever repeats what is raised, so it stays quiet
+
+
+def _probe(uri: str) -> None:
+    """Ask whether a server is there and lets us in, once, within seconds.
+
+    Raises
+    ------
+    RecorderError
+        When not; MLflow itself would try for minutes.
+    """
+    address = address_of(uri)
+    if address is None:
+        return
+    try:
+        socket.create_connection(address, timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise RecorderError(
+            f"nothing answers at {masked(uri)} ({address[0]}:{address[1]}: {reason}); start the server, correct the "
+            "URI, or leave it out for sqlite:///mlflow.db in the working folder"
+        ) from error
+    if uri.startswith(("http://", "https://")):
+        return
+    import sqlalchemy
+
+    options = {"connect_timeout": int(CONNECT_SECONDS)} if uri.startswith("postgresql") else {}
+    try:
+        engine = sqlalchemy.create_engine(uri, connect_args=options)
+        engine.connect().close()
+        engine.dispose()
+    except ImportError as error:
+        raise RecorderError(_missing_driver(uri, error)) from error
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        reason = masked(str(getattr(error, "orig", None) or error).strip()).splitlines()[0]
+        raise RecorderError(
+            f"{masked(uri)} refuses the connection: {reason}; check user, password and database"
+        ) from error
+
+
+def _refuse_folders(uri: str) -> None:
+    if uri.startswith("file:") or ("://" not in uri and not uri.startswith(("databricks", "uc:", "sqlite:"))):
+        folder = (local_path(uri) or Path(uri)).expanduser().absolute()
+        raise RecorderError(
+            f"{uri!r} is a folder, and MLflow keeps no runs in folders any more; use sqlite:///{folder}/mlflow.db "
+            "(old runs: `mlflow migrate-filestore` moves them)"
+        )
+
+
+def _missing_driver(uri: str, error: ImportError) -> str:
+    package = _DRIVERS.get(str(error.name), str(error.name))
+    return f"{masked(uri)} needs {error.name}, which is not installed; install it with: pip install {package}"
 
 
 def _exception() -> type[Any]:
@@ -300,78 +420,17 @@ def _errors() -> tuple[type[BaseException], ...]:
     import requests
     import sqlalchemy
 
-    return (_exception(), sqlalchemy.exc.SQLAlchemyError, requests.RequestException, OSError, sqlite3.Error)
-
-
-def _quiet() -> None:
-    """Keep MLflow from calling home, from retrying for minutes, and from telling the user about its tables."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    for name in ("mlflow", "alembic", "urllib3"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _client(uri: str) -> Any:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations inside mlflow's own imports
-        from mlflow.tracking import MlflowClient
-
-        _quiet()
-        return MlflowClient(tracking_uri=uri)
-
-
-def _open_sqlite(path: Path) -> Any:
-    if path.exists() and path.stat().st_size:
-        return _client(f"sqlite:///{path}")
-    from filelock import FileLock
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(path.name + ".lock")):
-        if not (path.exists() and path.stat().st_size):
-            shutil.copyfile(_template(), path.with_name(path.name + ".new"))
-            os.replace(path.with_name(path.name + ".new"), path)
-    return _client(f"sqlite:///{path}")
-
-
-def _template() -> Path:
-    """Return an empty SQLite store of this MLflow version, made on first use."""
-    from importlib.metadata import version
-
-    from filelock import FileLock
-
-    folder = default_cache_dir() / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
-    made = folder / f"empty-{version('mlflow')}.db"
-    with FileLock(folder / "lock"):
-        if not made.exists():
-            fresh = folder / f"empty-{os.getpid()}.db"
-            fresh.unlink(missing_ok=True)
-            client = _client(f"sqlite:///{fresh}")
-            client.search_experiments(max_results=1)
-            with sqlite3.connect(fresh) as connection:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                # the default experiment points at this folder; a copy's own runs never use it
-                connection.execute(
-                    "UPDATE experiments SET artifact_location = './mlartifacts/0' WHERE experiment_id = 0"
-                )
-            connection.close()
-            os.replace(fresh, made)
-    return made
-
-
-def _sqlite_path(uri: str) -> Path | None:
-    if not uri.startswith("sqlite:///"):
-        return None
-    return Path(uri.removeprefix("sqlite:///").split("?")[0]).expanduser().absolute()
+    return (_exception(), sqlalchemy.exc.SQLAlchemyError, requests.RequestException, OSError)
 
 
 def _experiment_info(found: Any) -> ExperimentInfo:
     return ExperimentInfo(
-        found.experiment_id, found.name, found.lifecycle_stage != "active", found.artifact_location or ""
+        str(found.experiment_id), found.name, found.lifecycle_stage != "active", found.artifact_location or ""
     )
+
+
+def _deleted_name(found: Any) -> str:
+    return f"{found.name[:180]} (deleted {time.strftime('%Y-%m-%d %H:%M:%S')}, {found.experiment_id})"
 
 
 def _pages(call: Callable[..., Any]) -> Iterator[Any]:
@@ -382,27 +441,3 @@ def _pages(call: Callable[..., Any]) -> Iterator[Any]:
         token = page.token
         if not token:
             return
-
-
-def _short(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 20] + " … (see params.json)"[:20]
-
-
-def _copy_atomically(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{time.monotonic_ns()}")
-    try:
-        if source.is_dir():
-            shutil.copytree(source, temporary)
-            if target.exists():
-                shutil.rmtree(target)
-        else:
-            shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise RecorderError(f"cannot save {target.name} to {target.parent}: {error.strerror or error}") from error
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)

@@ -1,86 +1,78 @@
-"""How objects become artifacts: Parquet, JSON, .npy, a model's own format; pickle only where nothing else serves.
+"""Objects as files: the format is chosen by what the object is, the name keeps its stem.
 
-An artifact keeps the stem of the name it was saved under, so ``load("pred.pkl")`` finds ``pred.parquet``.
+================================================  =========================================
+object                                            file
+================================================  =========================================
+DataFrame, Series                                 ``stem.parquet`` (see `qnb.recorder.tables`)
+numpy array or scalar                             ``stem.npy``
+figure (has ``to_plotly_json`` and ``to_json``)   ``stem.json``; loading gives the figure's JSON
+dict, list and plain values                       ``stem.json``
+str, bytes                                        the name itself, or ``stem.txt``, ``stem.bin``
+model with ``save(path)`` and ``load(path)``      folder ``stem.model``, in the model's own format
+anything else                                     ``stem.pkl``: what ends in .pkl, and only that, is a pickle
+================================================  =========================================
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import RecorderError
-from .base import ArtifactInfo
+from ..errors import QnbError, RecorderError
+from .base import ArtifactInfo, RefusedError
 
 __all__ = ["Saved", "find_artifact", "load_object", "save_object"]
 
-MARK = "qnb_object.json"
-_ORDER = (".parquet", ".json", ".npy", ".model", ".txt", ".html", ".yaml", ".bin", ".pickle", ".pkl")
-_TEXT = (".txt", ".html", ".yaml", ".yml", ".md", ".csv", ".patch", ".log")
+CARD = "qnb_object.json"
+_REPLACED = (".pkl", ".pickle", ".joblib", ".parquet", ".json", ".npy", ".model")
+_FOUND = (".parquet", ".json", ".npy", ".model", ".txt", ".bin", ".pkl")
+_TEXT = frozenset(
+    (".txt", ".yaml", ".yml", ".json", ".md", ".csv", ".tsv", ".html", ".xml", ".svg", ".py", ".js", ".css", ".toml",
+     ".ini", ".cfg", ".log", ".diff", ".ndjson", ".rst", ".tex", ".sql", ".sh")
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A saved object: its file or folder and what kind it is (table, array, model, json, text, bytes, pickle)."""
+    """What was written: file or folder, and its kind (table, array, figure, json, text, bytes, model, pickle)."""
 
     path: Path
     kind: str
 
 
 def save_object(value: Any, name: str, folder: Path) -> Saved:
-    """Write `value` below `folder` in the format that suits it.
-
-    Parameters
-    ----------
-    value : object
-        Frame, Series, array, JSON values, text, bytes, a model with ``save(path)``, a figure with ``to_json()``, or
-        anything that pickles.
-    name : str
-        Name the user gave, with or without an ending; its stem is kept.
+    """Write `value` into `folder` under the stem of `name`.
 
     Raises
     ------
     RecorderError
-        When `value` cannot be written in any format.
+        When the object cannot be written in any format.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     stem = _stem(name)
-    if type(value).__module__.split(".")[0] == "pandas":
-        import pandas as pd
+    if _is_pandas(value):
+        from .tables import write_table
 
-        if isinstance(value, pd.DataFrame | pd.Series):
-            return _save_table(value, folder / f"{stem}.parquet")
-    if callable(getattr(value, "save", None)) and hasattr(type(value), "load"):
-        return _save_model(value, folder / f"{stem}.model")
-    if callable(getattr(value, "to_plotly_json", None)):
-        return _save_text(value.to_json(), folder / f"{stem}.json", "figure")
-    if isinstance(value, bytes):
-        return _save_bytes(value, folder / (name if "." in name else f"{stem}.bin"))
-    if isinstance(value, str):
-        suffix = Path(name).suffix
-        return _save_text(value, folder / (name if suffix in (*_TEXT, ".json") else f"{stem}.txt"), "text")
-    if (
-        type(value).__module__.split(".")[0] == "numpy"
-        and hasattr(value, "shape")
-        and getattr(value, "shape", ()) != ()
-    ):
+        path = folder / f"{stem}.parquet"
+        return Saved(path, "table") if write_table(value, path) else _pickled(value, folder / f"{stem}.pkl")
+    if isinstance(value, str | bytes | bytearray):
+        return _save_raw(value, name, stem, folder)
+    if callable(getattr(value, "to_plotly_json", None)) and callable(getattr(value, "to_json", None)):
+        return _text(str(value.to_json()), folder / f"{stem}.json", "figure")
+    if _is_numpy(value):
         import numpy as np
 
-        if value.dtype != object:
-            path = folder / f"{stem}.npy"
-            np.save(path, value, allow_pickle=False)
-            return Saved(path, "array")
-    try:
-        text = json.dumps(value, allow_nan=True)
-        if json.loads(text) == value:
-            return _save_text(text, folder / f"{stem}.json", "json")
-    except (TypeError, ValueError, RecursionError):
-        pass
-    return _save_pickle(value, folder / f"{stem}.pickle")
+        path = folder / f"{stem}.npy"
+        np.save(path, np.asarray(value), allow_pickle=False)
+        return Saved(path, "array")
+    if _is_plain(value):
+        return _text(json.dumps(value, indent=1), folder / f"{stem}.json", "json")
+    if callable(getattr(value, "save", None)) and callable(getattr(type(value), "load", None)):
+        return _save_model(value, folder / f"{stem}.model")
+    return _pickled(value, folder / f"{stem}.pkl")
 
 
 def load_object(path: Path, *, trusted: bool) -> Any:
@@ -89,180 +81,167 @@ def load_object(path: Path, *, trusted: bool) -> Any:
     Parameters
     ----------
     trusted : bool
-        Whether the file is the user's own; only then is a pickle read.
+        Whether the file is the user's own. Only then is a pickle read, or a class from outside qnb imported.
 
     Raises
     ------
     RecorderError
-        For a pickle that is not the user's own, and for a file that cannot be read.
+        For a file that may not be, or cannot be, read.
     """
     try:
         if path.is_dir():
-            return _load_model(path)
+            return _load_model(path, trusted=trusted)
         match path.suffix:
             case ".parquet":
-                return _load_table(path)
-            case ".json":
-                return json.loads(path.read_text(encoding="utf-8"))
+                from .tables import read_table
+
+                return read_table(path)
             case ".npy":
                 import numpy as np
 
-                return np.load(path, mmap_mode="r", allow_pickle=False)
-            case ".pickle" | ".pkl":
-                if not trusted:
-                    raise RecorderError(
-                        f"{path.name} is a pickle that was not written here; reading it could run foreign code. "
-                        "Export it again as Parquet or JSON"
-                    )
-                import cloudpickle
-
-                return cloudpickle.loads(path.read_bytes())
+                array = np.load(path, allow_pickle=False)
+                return array[()] if array.ndim == 0 else array
+            case ".json":
+                return _json_or_text(path.read_text(encoding="utf-8"))
+            case ".pkl" | ".pickle" | ".joblib":
+                return _unpickled(path, trusted=trusted)
             case suffix if suffix in _TEXT:
                 return path.read_text(encoding="utf-8")
             case _:
                 return path.read_bytes()
-    except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
+    except QnbError:
+        raise
+    except (OSError, ValueError, KeyError, AttributeError, ImportError, EOFError) as error:
         raise RecorderError(f"{path.name} cannot be read: {error}") from error
 
 
 def find_artifact(name: str, there: Iterable[ArtifactInfo]) -> str | None:
-    """Return the path of the artifact that `name` means: the name itself, else the same stem in another format."""
+    """Return the path of the artifact that `name` means: itself, else the same stem in another format."""
     paths = {a.path for a in there}
     if name in paths:
         return name
-    folder, _, last = name.rpartition("/")
-    stem = _stem(last)
-    prefix = f"{folder}/" if folder else ""
-    for suffix in _ORDER:
-        if f"{prefix}{stem}{suffix}" in paths:
-            return f"{prefix}{stem}{suffix}"
+    pure = PurePosixPath(name)
+    for stem in dict.fromkeys((_stem(pure.name), pure.name)):
+        for suffix in _FOUND:
+            candidate = str(pure.with_name(stem + suffix))
+            if candidate in paths:
+                return candidate
     return None
 
 
 def _stem(name: str) -> str:
-    for suffix in (".pkl", ".pickle", ".parquet", ".json", ".npy", ".model"):
-        if name.endswith(suffix):
+    """Return `name` without a suffix that only names a format; other dots belong to the name."""
+    for suffix in _REPLACED:
+        if name.endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)]
     return name
 
 
-def _save_table(value: Any, path: Path) -> Saved:
-    """Parquet with what it cannot say about pandas kept in a column-free side note: Series or frame, column labels."""
+def _is_pandas(value: Any) -> bool:
+    if type(value).__module__.partition(".")[0] != "pandas":
+        return False
     import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    series = isinstance(value, pd.Series)
-    frame = value.to_frame(name="value" if value.name is None else value.name) if series else value
-    note: dict[str, Any] = {"series": series, "name": _label(value.name) if series else None}
-    if not series:
-        note["columns"] = [_label(c) for c in frame.columns]
-        note["column_names"] = [_label(n) for n in frame.columns.names]
-    plain = frame.copy(deep=False)
-    plain.columns = pd.Index([f"c{k}" for k in range(frame.shape[1])])
-    try:
-        table = pa.Table.from_pandas(plain)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        return _save_pickle(value, path.with_suffix(".pickle"))
-    metadata = table.schema.metadata or {}
-    table = table.rename_columns(_readable(table.column_names, frame))
-    note["order"] = [str(c) for c in plain.columns]
-    table = table.replace_schema_metadata({**metadata, b"qnb": json.dumps(note).encode()})
-    pq.write_table(table, path, compression="zstd")
-    return Saved(path, "table")
+    return isinstance(value, pd.DataFrame | pd.Series)
 
 
-def _readable(names: list[str], frame: Any) -> list[str]:
-    """Return column names for other readers of the file: labels as text, made unique."""
-    labels = [str(c) if not isinstance(c, tuple) else ".".join(map(str, c)) for c in frame.columns]
-    taken: set[str] = set(names[len(labels) :])
-    out = []
-    for label in labels:
-        unique, k = label, 1
-        while unique in taken:
-            k += 1
-            unique = f"{label}_{k}"
-        taken.add(unique)
-        out.append(unique)
-    return out + names[len(labels) :]
+def _is_numpy(value: Any) -> bool:
+    if type(value).__module__.partition(".")[0] != "numpy":
+        return False
+    import numpy as np
+
+    return isinstance(value, np.ndarray | np.generic) and value.dtype.hasobject is False and value.dtype.names is None
 
 
-def _load_table(path: Path) -> Any:
-    import pandas as pd
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    raw = (table.schema.metadata or {}).get(b"qnb")
-    if raw is None:
-        return table.to_pandas()
-    note = json.loads(raw)
-    inner = note["order"] + table.column_names[len(note["order"]) :]
-    frame = table.rename_columns(inner).replace_schema_metadata(table.schema.metadata).to_pandas()
-    if note["series"]:
-        return frame.iloc[:, 0].rename(_unlabel(note["name"]))
-    columns = [_unlabel(c) for c in note["columns"]]
-    names = [_unlabel(n) for n in note["column_names"]]
-    if columns and all(isinstance(c, tuple) for c in columns):
-        frame.columns = pd.MultiIndex.from_tuples(columns, names=names)
-    else:
-        frame.columns = pd.Index(columns, name=names[0] if names else None)
-    return frame
+def _is_plain(value: Any) -> bool:
+    """Return whether JSON gives `value` back exactly."""
+    if value is None or type(value) in (str, int, float, bool):
+        return True
+    if type(value) is list:
+        return all(_is_plain(v) for v in value)
+    return type(value) is dict and all(type(k) is str and _is_plain(v) for k, v in value.items())
 
 
-def _label(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return {"tuple": [_label(v) for v in value]}
-    if hasattr(value, "isoformat"):
-        return {"time": value.isoformat()}
-    return value.item() if hasattr(value, "item") else value
-
-
-def _unlabel(value: Any) -> Any:
-    if isinstance(value, dict):
-        if "tuple" in value:
-            return tuple(_unlabel(v) for v in value["tuple"])
-        import pandas as pd
-
-        return pd.Timestamp(value["time"])
-    return value
-
-
-def _save_model(value: Any, path: Path) -> Saved:
-    path.mkdir(parents=True, exist_ok=True)
-    value.save(path)
-    cls = type(value)
-    (path / MARK).write_text(json.dumps({"module": cls.__module__, "class": cls.__qualname__}), encoding="utf-8")
-    return Saved(path, "model")
-
-
-def _load_model(path: Path) -> Any:
-    """Load a model by the class that saved it; only classes of installed modules, by name, never from the bundle."""
-    mark = json.loads((path / MARK).read_text(encoding="utf-8"))
-    cls: Any = importlib.import_module(mark["module"])
-    for part in mark["class"].split("."):
-        cls = getattr(cls, part)
-    return cls.load(path)
-
-
-def _save_text(text: str, path: Path, kind: str) -> Saved:
-    path.write_text(text, encoding="utf-8")
-    return Saved(path, kind)
-
-
-def _save_bytes(data: bytes, path: Path) -> Saved:
-    path.write_bytes(data)
+def _save_raw(value: str | bytes | bytearray, name: str, stem: str, folder: Path) -> Saved:
+    suffix = PurePosixPath(name).suffix.lower()
+    if isinstance(value, str):
+        return _text(
+            value, folder / (name if suffix in _TEXT else f"{stem}.txt"), "html" if suffix == ".html" else "text"
+        )
+    own = bool(suffix) and suffix not in (".pkl", ".pickle", ".joblib", ".parquet", ".json", ".npy", ".model")
+    path = folder / (name if own else f"{stem}.bin")
+    path.write_bytes(bytes(value))
     return Saved(path, "bytes")
 
 
-def _save_pickle(value: Any, path: Path) -> Saved:
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _save_model(value: Any, path: Path) -> Saved:
+    """Let the model write itself; a model that writes one file gets it put into the folder."""
+    value.save(path)
+    if path.is_file():
+        file = path.with_name(path.name + ".state")
+        path.rename(file)
+        path.mkdir()
+        file.rename(path / "state")
+    elif not path.is_dir():
+        name = type(value).__name__
+        raise RecorderError(f"{name}.save(path) wrote nothing at the path it was given; write a file or a folder there")
+    cls = type(value)
+    card = {"class": f"{cls.__module__}:{cls.__qualname__}", "file": "state" if (path / "state").is_file() else ""}
+    (path / CARD).write_text(json.dumps(card), encoding="utf-8")
+    return Saved(path, "model")
+
+
+def _load_model(path: Path, *, trusted: bool) -> Any:
+    try:
+        card = json.loads((path / CARD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RefusedError(f"{path.name} is a folder, not an object; download_artifact gives its path") from None
+    module, _, name = str(card["class"]).partition(":")
+    if not trusted and module.partition(".")[0] != "qnb":
+        raise RefusedError(_foreign(path, f"a {name} of module {module}"))
+    target: Any = importlib.import_module(module)
+    for part in name.split("."):
+        target = getattr(target, part)
+    return target.load(path / card["file"] if card.get("file") else path)
+
+
+def _pickled(value: Any, path: Path) -> Saved:
     import cloudpickle
 
     try:
         data = cloudpickle.dumps(value)
-    except (TypeError, AttributeError, ValueError, RecursionError) as error:
+    except Exception as error:
         kind = type(value).__name__
         raise RecorderError(f"a {kind} cannot be saved: {error}; give it save(path) and load(path)") from error
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    path.write_bytes(data)
     return Saved(path, "pickle")
+
+
+def _unpickled(path: Path, *, trusted: bool) -> Any:
+    if not trusted:
+        raise RefusedError(_foreign(path, "a pickle"))
+    import cloudpickle
+
+    try:
+        return cloudpickle.loads(path.read_bytes())
+    except Exception as error:
+        raise RecorderError(f"{path.name} cannot be unpickled: {error}") from error
+
+
+def _foreign(path: Path, what: str) -> str:
+    return (
+        f"{path.name} is {what} from a store that is not the one of your settings; reading it can run foreign code. "
+        "If you trust whoever wrote it: load_object(name, trust=True)"
+    )
+
+
+def _text(text: str, path: Path, kind: str) -> Saved:
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    return Saved(path, kind)

@@ -1,22 +1,43 @@
-"""Reading many runs at once, without their artifacts: for lists and browsers."""
+"""Reading many runs at once, without their artifacts: for lists and browsers. Makes no store that is not there."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
-from ..errors import RecorderError, UnknownNameError
-from .base import RunInfo
-from .stores import open_store
+from ..errors import UnknownNameError
+from .base import RefusedError, RunInfo, Store
+from .stores import open_store, resolved
+from .uris import sqlite_path
 
 __all__ = ["find_run", "list_runs"]
 
-SCANNED = 2000
+SCANNED = 10_000
+SHORTEST = 4
 
 
 def list_runs(
-    uri: str, *, experiment: str | None = None, filter_string: str = "", max_results: int = 1000
+    uri: str,
+    *,
+    experiment: str | None = None,
+    filter_string: str = "",
+    max_results: int = 1000,
+    order_by: tuple[str, ...] = (),
 ) -> list[RunInfo]:
-    """Return runs of all experiments, or of one, newest first.
+    """Return runs of all experiments, or of one, newest first unless ordered.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking URI.
+    experiment : str, optional
+        Name of the only experiment to look at.
+    filter_string : str
+        MLflow's grammar: ``"metrics.IC > 0.03"``.
+    max_results : int
+        At most that many.
+    order_by : tuple of str
+        ``("metrics.IC DESC",)``.
 
     Raises
     ------
@@ -25,38 +46,51 @@ def list_runs(
     RecorderError
         The store cannot be read, or the filter.
     """
-    store = open_store(uri)
-    experiments = {e.id: e.name for e in store.experiments()}
-    wanted = {i: n for i, n in experiments.items() if experiment is None or n == experiment}
+    store = _existing(uri)
+    if store is None:
+        return []
+    names = {e.id: e.name for e in store.experiments()}
+    wanted = [i for i, name in names.items() if experiment is None or name == experiment]
     if not wanted and experiment is not None:
-        raise UnknownNameError("experiment", experiment, experiments.values())
-    found = store.search(
-        list(wanted), filter_string=filter_string, max_results=max_results, order_by=["attributes.start_time DESC"]
-    )
-    return [replace(r, experiment=experiments.get(r.experiment_id, "")) for r in found]
+        raise UnknownNameError("experiment", experiment, names.values())
+    found = store.search(wanted, filter_string=filter_string, max_results=max_results, order_by=order_by)
+    return [replace(run, experiment=names.get(run.experiment_id, "")) for run in found]
 
 
 def find_run(uri: str, ref: str) -> RunInfo:
-    """Return the run of that id, start of an id, or name (the newest).
+    """Return the run of that id, the start of an id (four characters or more), or that name (the newest).
+
+    The id may be the store's own or that of the run's directory.
 
     Raises
     ------
     UnknownNameError
-        With the nearest names.
+        With the nearest names; also for a start that several ids share.
     """
-    store = open_store(uri)
+    store = _existing(uri)
+    if store is None:
+        raise UnknownNameError("run", ref, hint="there are no runs yet")
+    names = {e.id: e.name for e in store.experiments()}
     if len(ref) == 32:
-        try:
-            return store.run(ref)
-        except RecorderError:
-            pass
+        with contextlib.suppress(RefusedError):
+            run = store.run(ref)
+            return replace(run, experiment=names.get(run.experiment_id, ""))
     runs = list_runs(uri, max_results=SCANNED)
     for run in runs:
         if ref in (run.name, run.tags.get("qnb.run_id")):
             return run
-    matching = [
-        r for r in runs if len(ref) >= 4 and (r.run_id.startswith(ref) or r.tags.get("qnb.run_id", "").startswith(ref))
-    ]
+    matching = [r for r in runs if len(ref) >= SHORTEST and any(i.startswith(ref) for i in _ids(r))]
     if len(matching) == 1:
         return matching[0]
-    raise UnknownNameError("run", ref, [r.name for r in runs], hint="`qnb runs` lists them")
+    if matching:
+        raise UnknownNameError("run", ref, hint=f"{len(matching)} ids start like that; give more characters")
+    raise UnknownNameError("run", ref, dict.fromkeys(r.name for r in runs), hint="`qnb runs` lists them")
+
+
+def _existing(uri: str) -> Store | None:
+    path = sqlite_path(resolved(uri))
+    return None if path is not None and not path.exists() else open_store(uri)
+
+
+def _ids(run: RunInfo) -> tuple[str, str]:
+    return run.run_id, run.tags.get("qnb.run_id", "")

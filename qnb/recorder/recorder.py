@@ -1,72 +1,98 @@
-"""Experiment and Recorder: what users call, written once on top of a `Store`."""
+"""A run as its user sees it: params, metrics, tags and objects go in and come out again.
+
+While a run is started, what is logged is written in the background (`qnb.recorder.writer`); reading writes it first.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import math
+import re
+import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import RecorderError
-from .base import STATUSES, ArtifactInfo, ExperimentInfo, MetricPoint, RunInfo, Store
-from .environment import environment_tags, record_environment
-from .objects import find_artifact, load_object, save_object
-from .writer import BatchWriter
+from ..config import current_settings
+from ..errors import RecorderError, nearest
+from .artifacts import artifact_path as normal_path
+from .base import (
+    KEY_LIMIT,
+    PARAM_LIMIT,
+    STATUSES,
+    TAG_LIMIT,
+    Entry,
+    MetricPoint,
+    ParamSet,
+    RefusedError,
+    RunInfo,
+    Store,
+    TagDeleted,
+    TagSet,
+)  # fmt: skip
+from .environment import command_line, environment_files, environment_params, environment_tags
+from .objects import Saved, find_artifact, load_object, save_object
+from .spool import Spool
+from .stores import is_own
+from .uris import masked
+from .writer import Writer
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["Recorder"]
 
-__all__ = ["Experiment", "Recorder"]
-
-PARAMS_FILE = "params_full.json"
-FULL_PARAM = 5900
-_MISSING = object()
+LONG_PARAMS = "long_params.json"
+_MORE = f"… (whole text in {LONG_PARAMS})"
+_KEY = re.compile(r"^[/\w.\- :]+$")
+_LOG = logging.getLogger("qnb.recorder")
+_started: set[str] = set()  # runs that this process wrote
 
 
 class Recorder:
     """One run in a tracking store.
 
+    Made by `Experiment` and `R`, not by hand.
+
     Attributes
     ----------
     id, name, experiment_id : str
         Who it is.
-    status : str
-        SCHEDULED, RUNNING, FINISHED or FAILED.
-    start_time, end_time : str or None
-        Local time as ``2026-11-21 06:12:31``.
     """
 
     STATUS_S, STATUS_R, STATUS_FI, STATUS_FA = STATUSES
 
     def __init__(self, store: Store, info: RunInfo) -> None:
         self._store = store
-        self._info = info
-        self._writer: BatchWriter | None = None
-        self._long: dict[str, str] = {}
+        self._run = info
+        self._writer: Writer | None = None
+        self._surveyor: threading.Thread | None = None
+        self._params: dict[str, str] = {}
+        self._last: dict[str, int] = {}
         self.id = info.run_id
         self.name = info.name
         self.experiment_id = info.experiment_id
 
     @property
     def status(self) -> str:
-        """The run's status in the store."""
-        status = self._info.status
-        return {"KILLED": "FAILED"}.get(status, status)
+        """SCHEDULED, RUNNING, FINISHED or FAILED."""
+        return "FAILED" if self._run.status == "KILLED" else self._run.status
 
     @property
     def start_time(self) -> str | None:
-        """When it started, local time."""
-        return _local(self._info.start)
+        """When it started, local time as ``2026-11-21 06:12:31``."""
+        return _local(self._run.start)
 
     @property
     def end_time(self) -> str | None:
         """When it ended, local time; None while it runs."""
-        return _local(self._info.end)
+        return _local(self._run.end)
 
     @property
     def info(self) -> dict[str, Any]:
-        """Id, name, experiment, times and status as a dict."""
+        """Id, name, experiment, times and status."""
         return {
             "class": "Recorder",
             "id": self.id,
@@ -79,98 +105,175 @@ class Recorder:
 
     @property
     def uri(self) -> str:
-        """Tracking URI of the store."""
-        return self._store.uri
+        """Tracking URI of the store, without a password."""
+        return masked(self._store.uri)
 
     @property
     def artifact_uri(self) -> str:
         """Where the artifacts are."""
-        return self._info.artifact_uri
+        return self._run.artifact_uri
 
-    def get_local_dir(self) -> str | None:
-        """Return the folder of the artifacts when it is on this machine, else None."""
-        local = self._store.local_dir(self.id)
-        return str(local) if local is not None else None
+    @property
+    def artifact_dir(self) -> Path | None:
+        """Folder of the artifacts when it is on this machine, else None."""
+        return self._store.local_dir(self.id)
 
-    def set_recorder_name(self, name: str) -> None:
+    @property
+    def is_active(self) -> bool:
+        """Whether the run was started here and has not ended."""
+        return self._writer is not None
+
+    def get_local_dir(self) -> str:
+        """Return the run's own folder on this machine, which holds ``artifacts``.
+
+        Raises
+        ------
+        RecorderError
+            When the artifacts are elsewhere.
+        """
+        folder = self.artifact_dir
+        if folder is None:
+            raise RecorderError(
+                f"the artifacts of run {self.name} are at {masked(self.artifact_uri)}, not on this machine"
+            )
+        return str(folder.parent)
+
+    def set_recorder_name(self, rname: str) -> None:
         """Rename the run."""
-        self._store.update_run(self.id, name=name)
-        self.name = name
+        self._store.update_run(self.id, name=str(rname))
+        self.name = str(rname)
 
     def start_run(self) -> Recorder:
-        """Mark the run as running and record command line, environment, host and uncommitted code; returns self."""
-        self._store.update_run(self.id, status="RUNNING")
-        self._info = self._store.run(self.id)
-        self._writer = BatchWriter(
-            self._store, self.id, Path(tempfile.gettempdir()) / f"qnb-unwritten-{self.id}.ndjson"
-        )
-        self.set_tags(**environment_tags())
-        record_environment(self)
+        """Mark the run as running and record its surroundings; returns self.
+
+        Command line and ``QNB_*`` variables become params, host and Python tags; packages and uncommitted code are
+        saved in the background.
+        """
+        if self._writer is not None:
+            return self
+        if self._run.status != "RUNNING" or self._run.end is not None:
+            self._store.update_run(self.id, status="RUNNING")
+        before = self._run
+        self._run = self._store.run(self.id)
+        self._params = dict(self._run.params)
+        spool = Spool(current_settings().work_dir / ".qnb" / "unwritten", run_id=self.id, uri=self._store.uri)
+        self._writer = Writer(lambda entries: self._store.log(self.id, entries), spool=spool)
+        _started.add(self.id)
+        resumed = before.end is not None or "cmd-sys.argv" in self._params
+        if resumed:
+            self.set_tags(**environment_tags(), **{"qnb.resumed": command_line()})
+        else:
+            self.set_tags(**environment_tags())
+            self.log_params(**environment_params())
+        self._surveyor = threading.Thread(target=self._survey, args=(Path.cwd(),), name="qnb-environment", daemon=True)
+        self._surveyor.start()
         return self
 
-    def end_run(self, status: str = "FINISHED") -> None:
+    def end_run(self, status: str = STATUS_FI) -> None:
         """Write everything that is pending and end the run.
 
         Raises
         ------
         RecorderError
-            For an unknown status, or when something could not be written (it is in a spool file then).
+            For an unknown status; when something could not be written, or the end not be recorded.
         """
         if status not in STATUSES:
             raise RecorderError(f"no status {status!r}; valid: {', '.join(STATUSES)}")
-        writer, self._writer = self._writer, None
+        writer, surveyor = self._writer, self._surveyor
         try:
+            if surveyor is not None:
+                surveyor.join()
             if writer is not None:
                 writer.close()
         finally:
+            self._writer = self._surveyor = None
             self._store.update_run(self.id, status=status, end=time.time())
-            self._info = self._store.run(self.id)
+            self._run = self._store.run(self.id)
 
     def flush(self) -> None:
-        """Write what is pending."""
+        """Write what is pending, now."""
         if self._writer is not None:
             self._writer.flush()
 
     def log_params(self, **params: Any) -> None:
-        """Log parameters; their full length is kept whatever the store takes."""
-        texts = {k: str(v) for k, v in params.items()}
-        long = {k: v for k, v in texts.items() if len(v) > FULL_PARAM}
-        if self._writer is not None:
-            self._writer.params(texts)
-        else:
-            self._store.log(self.id, params=texts)
+        """Log parameters. Each is written once; passwords in URIs are masked.
+
+        Params longer than MLflow takes (6000 characters) are kept whole beside it; `list_params` returns them whole.
+
+        Raises
+        ------
+        RefusedError
+            For a name MLflow does not take, and for a param that has another value already.
+        """
+        entries: list[Entry] = []
+        long: dict[str, str] = {}
+        for name, value in params.items():
+            text = masked(str(value))
+            _checked_key("param", name)
+            if len(text) > PARAM_LIMIT:
+                long[name] = text
+                text = text[: PARAM_LIMIT - len(_MORE)] + _MORE
+            old = self._params.get(name)
+            if old is not None and old != text:
+                raise RefusedError(
+                    f"param {name!r} is {_shown(old)} already and cannot become {_shown(text)}; params are written "
+                    "once, use a metric or a tag for what changes"
+                )
+            if old is None:
+                entries.append(ParamSet(name, text))
+                self._params[name] = text
         if long:
-            self._long.update(long)
-            objects: dict[str, Any] = {PARAMS_FILE: dict(self._long)}
-            self.save_objects(None, None, **objects)
+            kept = {**self._long_params(), **long}
+            self._put(json.dumps(kept), LONG_PARAMS, "")
+        self._log(entries)
 
     def log_metrics(self, step: int | None = None, **metrics: float) -> None:
-        """Log metric values, in the background while the run is started; `step` orders a curve."""
-        now = time.time()
-        points = [MetricPoint(k, float(v), int(step or 0), now) for k, v in metrics.items()]
-        if self._writer is not None:
-            self._writer.metrics(points)
-        else:
-            self._store.log(self.id, metrics=points)
+        """Log metric values; takes microseconds while the run is started.
+
+        Parameters
+        ----------
+        step : int, optional
+            Orders a curve (iteration, epoch); default 0.
+        **metrics : float
+            Values; NaN and infinities are kept.
+
+        Raises
+        ------
+        RefusedError
+            For a name MLflow does not take, and for what is no number.
+        """
+        now = time.time_ns() // 1_000_000
+        at = 0 if step is None else int(step)
+        entries: list[Entry] = []
+        for name, value in metrics.items():
+            _checked_key("metric", name)
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                raise RefusedError(f"metric {name!r} must be a number, received {_shown(value)}") from None
+            # later is later: MLflow takes the larger of two values that were logged in the same millisecond
+            ms = max(now, self._last.get(name, 0) + 1)
+            self._last[name] = ms
+            entries.append(MetricPoint(name, number, at, ms / 1000))
+        self._log(entries)
 
     def set_tags(self, **tags: Any) -> None:
-        """Set tags."""
-        texts = {k: str(v) for k, v in tags.items()}
-        if self._writer is not None:
-            self._writer.tags(texts)
-        else:
-            self._store.log(self.id, tags=texts)
+        """Set tags; passwords in URIs are masked, texts beyond MLflow's 8000 characters cut."""
+        entries: list[Entry] = []
+        for name, value in tags.items():
+            _checked_key("tag", name)
+            text = masked(str(value))
+            entries.append(TagSet(name, text if len(text) <= TAG_LIMIT else text[: TAG_LIMIT - 1] + "…"))
+        self._log(entries)
 
     def delete_tags(self, *keys: str) -> None:
-        """Remove tags."""
-        self.flush()
-        for key in keys:
-            self._store.delete_tag(self.id, key)
+        """Remove tags; one that is not there is no error."""
+        self._log([TagDeleted(key) for key in keys])
 
     def save_objects(
         self, local_path: str | Path | None = None, artifact_path: str | None = None, **objects: Any
-    ) -> None:
-        """Save objects as artifacts.
+    ) -> list[str]:
+        """Save objects as artifacts, each all at once, and return their paths within the run.
 
         Parameters
         ----------
@@ -180,54 +283,75 @@ class Recorder:
             Folder within the run.
         **objects
             Name and object: ``save_objects(**{"pred.pkl": frame})``. Frames become Parquet, dicts JSON, figures JSON,
-            models their own format, each under the stem of the name.
-        """
-        folder = artifact_path or ""
-        if local_path is not None:
-            path = Path(local_path)
-            if not path.exists():
-                raise RecorderError(f"no file {str(path)!r} to save")
-            for item in sorted(path.iterdir()) if path.is_dir() else [path]:
-                self._store.put_file(self.id, item, folder)
-        for name, value in objects.items():
-            inner, _, last = name.rpartition("/")
-            target = "/".join(p for p in (folder, inner) if p)
-            with tempfile.TemporaryDirectory(prefix="qnb-") as scratch:
-                self._store.put_file(self.id, save_object(value, last, Path(scratch)).path, target)
-
-    def load_object(self, name: str) -> Any:
-        """Return a saved object; ``load_object("pred.pkl")`` finds ``pred.parquet``.
+            models their own format, each under the stem of the name; see `qnb.recorder.objects`.
 
         Raises
         ------
         RecorderError
-            When there is no such artifact, or it is a pickle from elsewhere.
+            When both or neither are given, or something cannot be written.
+        """
+        if local_path is not None and objects:
+            raise RecorderError("give either local_path or objects by name, not both")
+        folder = artifact_path or ""
+        if local_path is not None:
+            path = _existing(local_path)
+            items = sorted(path.iterdir()) if path.is_dir() else [path]
+            for item in items:
+                self._store.put_file(self.id, item, folder)
+            return ["/".join(p for p in (folder, item.name) if p) for item in items]
+        return [self._put(value, name, folder) for name, value in objects.items()]
+
+    def load_object(self, name: str, *, trust: bool | None = None) -> Any:
+        """Return a saved object; ``load_object("pred.pkl")`` finds ``pred.parquet``.
+
+        Parameters
+        ----------
+        name : str
+            Path within the run, with or without a suffix.
+        trust : bool, optional
+            Whether pickles and classes from outside qnb may be loaded; by default only from the store of the settings
+            and from runs of this process.
+
+        Raises
+        ------
+        RecorderError
+            When there is no such artifact (with the nearest), or it may not or cannot be read.
         """
         path = self._find(name)
+        own = trust if trust is not None else self.id in _started or is_own(self._store.uri)
         with tempfile.TemporaryDirectory(prefix="qnb-") as scratch:
-            return load_object(self._store.fetch(self.id, path, Path(scratch)), trusted=self._own)
+            return load_object(self._store.fetch(self.id, path, Path(scratch)), trusted=own)
 
     def log_artifact(self, local_path: str | Path, artifact_path: str | None = None) -> None:
-        """Save a file or a folder under its own name."""
-        path = Path(local_path)
-        if not path.exists():
-            raise RecorderError(f"no file {str(path)!r} to save")
-        self._store.put_file(self.id, path, artifact_path or "")
+        """Save a file or a folder under its own name, below `artifact_path`."""
+        self._store.put_file(self.id, _existing(local_path), artifact_path or "")
 
     def download_artifact(self, path: str, dst_path: str | Path | None = None) -> str:
-        """Return a local path of an artifact, copied to `dst_path` where it is given."""
-        import shutil
+        """Return a local path of an artifact.
 
+        Parameters
+        ----------
+        path : str
+            File or folder within the run.
+        dst_path : path, optional
+            Folder that receives a copy; without it an artifact of this machine is not copied at all.
+        """
+        found_path = self._find(path)
+        if dst_path is None and self.artifact_dir is not None:
+            return str(self._store.fetch(self.id, found_path, Path()))
         target = Path(dst_path) if dst_path is not None else Path(tempfile.mkdtemp(prefix="qnb-"))
-        found = self._store.fetch(self.id, self._find(path), target)
-        if dst_path is None or found.parent == target:
-            return str(found)
         target.mkdir(parents=True, exist_ok=True)
+        found = self._store.fetch(self.id, found_path, target)
+        if self.artifact_dir is None:
+            return str(found)
         copied = target / found.name
-        if found.is_dir():
-            shutil.copytree(found, copied, dirs_exist_ok=True)
-        else:
-            shutil.copyfile(found, copied)
+        try:
+            if found.is_dir():
+                shutil.copytree(found, copied, dirs_exist_ok=True)
+            else:
+                shutil.copyfile(found, copied)
+        except OSError as error:
+            raise RecorderError(f"cannot copy {path} to {target}: {error.strerror or error}") from error
         return str(copied)
 
     def list_artifacts(self, artifact_path: str | None = None) -> list[str]:
@@ -236,186 +360,108 @@ class Recorder:
 
     def list_metrics(self) -> dict[str, float]:
         """Return the last value of every metric."""
-        self.flush()
-        return dict(self._store.run(self.id).metrics)
+        return dict(self._fresh().metrics)
 
     def list_params(self) -> dict[str, str]:
         """Return all params in full length."""
-        self.flush()
-        params = dict(self._store.run(self.id).params)
-        if any(a.path == PARAMS_FILE for a in self._store.files(self.id)):
-            params.update(self.load_object(PARAMS_FILE))
+        params = dict(self._fresh().params)
+        if any(text.endswith(_MORE) for text in params.values()):
+            params.update(self._long_params())
         return params
 
     def list_tags(self) -> dict[str, str]:
         """Return all tags."""
-        self.flush()
-        return dict(self._store.run(self.id).tags)
+        return dict(self._fresh().tags)
 
     def metric_history(self, name: str) -> list[tuple[int, float]]:
-        """Return (step, value) of every logged value of a metric."""
+        """Return (step, value) of every logged value of a metric, in the order of steps."""
         self.flush()
         return [(p.step, p.value) for p in self._store.history(self.id, name)]
 
-    @property
-    def _own(self) -> bool:
-        return self._store.local_dir(self.id) is not None or self._writer is not None
+    def _fresh(self) -> RunInfo:
+        self.flush()
+        self._run = self._store.run(self.id)
+        return self._run
+
+    def _log(self, entries: Sequence[Entry]) -> None:
+        if self._writer is not None:
+            self._writer.put(entries)
+        elif entries:
+            self._store.log(self.id, entries)
+
+    def _put(self, value: Any, name: str, folder: str) -> str:
+        inner, _, last = normal_path(name).rpartition("/")
+        target = "/".join(p for p in (folder, inner) if p)
+        with tempfile.TemporaryDirectory(prefix="qnb-") as scratch:
+            try:
+                saved: Saved = save_object(value, last, Path(scratch))
+            except OSError as error:
+                raise RecorderError(f"cannot save {name}: {error.strerror or error}; make room on the disk") from error
+            self._store.put_file(self.id, saved.path, target)
+            return "/".join(p for p in (target, saved.path.name) if p)
 
     def _find(self, name: str) -> str:
-        folder = name.rpartition("/")[0]
-        there: Iterable[ArtifactInfo] = self._store.files(self.id, folder)
-        found = find_artifact(name, there)
+        path = normal_path(name)
+        there = self._store.files(self.id, path.rpartition("/")[0])
+        found = find_artifact(path, there)
         if found is None:
-            from ..errors import nearest
-
             known = [a.path for a in there] or [a.path for a in self._store.files(self.id)]
-            near = nearest(name, known)
+            near = nearest(path, known)
             tail = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(known[:12]) or 'none'}"
-            raise RecorderError(f"run {self.name} has no artifact {name!r}; {tail}")
+            raise RefusedError(f"run {self.name} has no artifact {name!r}; {tail}")
         return found
+
+    def _long_params(self) -> dict[str, str]:
+        if not any(a.path == LONG_PARAMS for a in self._store.files(self.id)):
+            return {}
+        return dict(self.load_object(LONG_PARAMS))
+
+    def _survey(self, folder: Path) -> None:
+        """Save packages and uncommitted code; what fails here is told and fails nothing."""
+        try:
+            texts, commit = environment_files(folder)
+            for name, text in texts.items():
+                self._put(text, name, "")
+            if commit:
+                self.set_tags(**{"mlflow.source.git.commit": commit})
+        except (RecorderError, OSError) as error:
+            _LOG.warning("packages and uncommitted code were not recorded: %s", error)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recorder) and other.id == self.id and other._store.uri == self._store.uri
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     def __repr__(self) -> str:
         return f"<Recorder {self.name} {self.id} {self.status}>"
 
 
-class Experiment:
-    """A named collection of runs."""
-
-    def __init__(self, store: Store, info: ExperimentInfo) -> None:
-        self._store = store
-        self._info = info
-        self.id = info.id
-        self.name = info.name
-        self.active_recorder: Recorder | None = None
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """Id, name and the recorder that is active."""
-        active = self.active_recorder.id if self.active_recorder is not None else None
-        return {"class": "Experiment", "id": self.id, "name": self.name, "active_recorder": active}
-
-    def start(
-        self, *, recorder_id: str | None = None, recorder_name: str | None = None, resume: bool = False
-    ) -> Recorder:
-        """Start a new run, or with `resume` the one of that id or name again, and return it."""
-        if recorder_id is not None or (resume and recorder_name is not None):
-            recorder = self.get_recorder(recorder_id=recorder_id, recorder_name=recorder_name, create=False)
-        else:
-            recorder = self.create_recorder(recorder_name)
-        self.active_recorder = recorder.start_run()
-        return recorder
-
-    def end(self, recorder_status: str = "FINISHED") -> None:
-        """End the active run."""
-        recorder, self.active_recorder = self.active_recorder, None
-        if recorder is not None:
-            recorder.end_run(recorder_status)
-
-    def create_recorder(self, recorder_name: str | None = None, tags: dict[str, str] | None = None) -> Recorder:
-        """Create a run that is SCHEDULED until it is started."""
-        return Recorder(self._store, self._store.create_run(self._info, recorder_name or "mlflow_recorder", tags or {}))
-
-    def get_recorder(
-        self,
-        recorder_id: str | None = None,
-        recorder_name: str | None = None,
-        *,
-        create: bool = False,
-        start: bool = False,
-    ) -> Recorder:
-        """Return a run by id or, the latest, by name; without either the active one.
-
-        Raises
-        ------
-        RecorderError
-            When there is none and `create` is False.
-        """
-        recorder: Recorder | None = None
-        if recorder_id is None and recorder_name is None and self.active_recorder is not None:
-            return self.active_recorder
-        if recorder_id is not None:
-            recorder = Recorder(self._store, self._store.run(recorder_id))
-        elif recorder_name is not None:
-            quoted = recorder_name.replace("'", "''") if "'" not in recorder_name else None
-            wanted = f"attributes.run_name = '{quoted}'" if quoted is not None else ""
-            found = self._store.search([self.id], filter_string=wanted, order_by=["attributes.start_time DESC"])
-            info = next((r for r in found if r.name == recorder_name), None)
-            recorder = Recorder(self._store, info) if info is not None else None
-        if recorder is None:
-            if not create:
-                what = f"run {recorder_name!r}" if recorder_name else "active run"
-                raise RecorderError(f"experiment {self.name!r} has no {what}; list_recorders() shows what it has")
-            recorder = self.create_recorder(recorder_name)
-        if start:
-            self.active_recorder = recorder.start_run()
-        return recorder
-
-    def search_records(
-        self,
-        filter_string: str = "",
-        run_view_type: int | None = None,
-        max_results: int = 100000,
-        order_by: Sequence[str] | None = None,
-    ) -> pd.DataFrame:
-        """Return runs as a frame, MLflow's columns: run_id, status, metrics.*, params.*, tags.* ."""
-        return runs_frame(
-            self._store.search(
-                [self.id], filter_string=filter_string, deleted=_view(run_view_type), max_results=max_results,
-                order_by=order_by or (),
-            )
-        )  # fmt: skip
-
-    def delete_recorder(self, recorder_id: str | None = None, recorder_name: str | None = None) -> None:
-        """Delete a run by id or, the latest, by name."""
-        if recorder_id is None and recorder_name is None:
-            raise RecorderError("which run? give recorder_id or recorder_name")
-        self._store.delete_run(recorder_id or self.get_recorder(recorder_name=recorder_name).id)
-
-    def list_recorders(
-        self, rtype: str = "dict", max_results: int = 50000, status: str | None = None, filter_string: str = ""
-    ) -> dict[str, Recorder] | list[Recorder]:
-        """Return runs, newest first: a dict by id, or with ``rtype="list"`` a list."""
-        words = [w for w in (filter_string, f"attributes.status = '{status}'" if status else "") if w]
-        found = self._store.search(
-            [self.id], filter_string=" and ".join(words), max_results=max_results,
-            order_by=["attributes.start_time DESC"],
-        )  # fmt: skip
-        recorders = [Recorder(self._store, info) for info in found]
-        if rtype == "list":
-            return recorders
-        if rtype == "dict":
-            return {r.id: r for r in recorders}
-        raise RecorderError(f"no list type {rtype!r}; valid: dict, list")
-
-    def __repr__(self) -> str:
-        return f"<Experiment {self.name} {self.id}>"
+@lru_cache(maxsize=4096)
+def _checked_key(kind: str, name: str) -> None:
+    """Raise `RefusedError` for a name that MLflow does not take."""
+    parts = name.split("/")
+    if len(name) > KEY_LIMIT:
+        raise RefusedError(
+            f"the name of a {kind} has at most {KEY_LIMIT} characters, received {len(name)}: {name[:60]!r}"
+        )
+    if not _KEY.match(name) or name.startswith("/") or any(p in ("", ".", "..") for p in parts):
+        raise RefusedError(f"{kind} {name!r}: a name is made of letters, digits and _ - . : / and blanks")
 
 
-def runs_frame(runs: Sequence[RunInfo]) -> pd.DataFrame:
-    """Return runs as a frame with MLflow's column names; times are UTC."""
-    import pandas as pd
-
-    rows = [
-        {
-            "run_id": r.run_id,
-            "experiment_id": r.experiment_id,
-            "status": r.status,
-            "artifact_uri": r.artifact_uri,
-            "start_time": pd.Timestamp(r.start, unit="s", tz="UTC") if r.start else pd.NaT,
-            "end_time": pd.Timestamp(r.end, unit="s", tz="UTC") if r.end else pd.NaT,
-            **{f"metrics.{k}": v for k, v in r.metrics.items()},
-            **{f"params.{k}": v for k, v in r.params.items()},
-            **{f"tags.{k}": v for k, v in r.tags.items()},
-        }
-        for r in runs
-    ]
-    return pd.DataFrame(rows)
+def _existing(path: str | Path) -> Path:
+    found = Path(path).expanduser()
+    if not found.exists():
+        raise RecorderError(f"no file {str(path)!r} to save")
+    return found
 
 
-def _view(run_view_type: int | None) -> bool | None:
-    """Translate MLflow's ViewType numbers: 1 active, 2 deleted, 3 all."""
-    return {None: False, 1: False, 2: True, 3: None}.get(run_view_type, False)
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _local(seconds: float | None) -> str | None:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else None
+    if seconds is None or math.isnan(seconds):
+        return None
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

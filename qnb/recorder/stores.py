@@ -5,40 +5,63 @@ from __future__ import annotations
 import os
 import threading
 
+from ..config import current_settings
 from .base import Store
+from .uris import sqlite_path
 
-__all__ = ["open_store"]
+__all__ = ["is_own", "open_store", "resolved"]
 
 _stores: dict[tuple[str, int], Store] = {}
 _lock = threading.Lock()
 
 
 def open_store(uri: str) -> Store:
-    """Return the store at `uri`: ``memory:NAME`` for tests, else an MLflow tracking URI.
+    """Return the store at `uri`.
+
+    Parameters
+    ----------
+    uri : str
+        ``sqlite:///file``, made when missing; ``memory:NAME`` for tests; else any MLflow tracking URI.
 
     Raises
     ------
     RecorderError
         When it cannot be reached.
     """
+    uri = resolved(uri)
+    path = sqlite_path(uri)
     key = (uri, os.getpid())  # a connection does not survive a fork
     with _lock:
         store = _stores.get(key)
-        if store is None or _gone(uri):
-            if uri.startswith("memory:"):
-                from .memory import MemoryStore
-
-                store = MemoryStore(uri)
-            else:
-                from .mlflow import MlflowStore
-
-                store = MlflowStore(uri)
-            _stores[key] = store
+        if store is None or (path is not None and not path.exists()):
+            store = _stores[key] = _open(uri)
         return store
 
 
-def _gone(uri: str) -> bool:
-    """Return whether an SQLite file was removed since it was opened."""
-    if not uri.startswith("sqlite:///"):
-        return False
-    return not os.path.exists(os.path.expanduser(uri.removeprefix("sqlite:///").split("?")[0]))
+def resolved(uri: str) -> str:
+    """Return `uri` with a relative SQLite path made absolute from the settings' working folder."""
+    settings = current_settings()
+    return settings.with_(recorder_uri=uri).tracking_uri if uri.startswith("sqlite:") else uri
+
+
+def is_own(uri: str) -> bool:
+    """Return whether `uri` is the store of the settings, or this process's memory; what it holds is the user's own."""
+    return uri.startswith("memory:") or resolved(uri) == current_settings().tracking_uri
+
+
+def _open(uri: str) -> Store:
+    if uri.startswith("memory:"):
+        from .memory import MemoryStore
+
+        return MemoryStore(uri)
+    path = sqlite_path(uri)
+    if path is not None:
+        from .sqlite import SqliteStore, fits
+        from .template import new_store
+
+        new_store(path, path.parent / "mlruns")
+        if fits(path):
+            return SqliteStore(path)
+    from .mlflow import MlflowStore
+
+    return MlflowStore(uri)

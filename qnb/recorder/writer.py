@@ -1,71 +1,71 @@
-"""Logs metrics, params and tags in the background, in order, and never loses the end.
+"""Writes to a run in the background: in order, in batches, and without losing the end.
 
-A call only appends to a list. One thread writes batches about every half second; `close` writes the rest and waits.
-What the store refuses for good is kept in a spool file and told when the run ends.
+1. `Writer.put` appends to a list and returns.
+2. A thread writes what has gathered about every half second, as one batch.
+3. A store that cannot be reached is tried again, later and later; what waits lies in a spool file meanwhile.
+4. What the store refuses for good (an invalid value) is taken out of its batch and left in the spool file.
+5. `flush` and `close` write the rest at once and raise what went wrong. Writers that are open at exit are closed.
 """
 
 from __future__ import annotations
 
 import atexit
-import json
+import logging
 import threading
+import time
 import weakref
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from ..errors import RecorderError
-from .base import MetricPoint, Store
+from .base import Entry, RefusedError
+from .spool import Spool
 
-__all__ = ["BatchWriter"]
+__all__ = ["Writer"]
 
 INTERVAL = 0.5
-CLOSE_TIMEOUT = 60.0
-_OPEN: weakref.WeakSet[BatchWriter] = weakref.WeakSet()
+LONGEST_PAUSE = 30.0
+JOIN_SECONDS = 120.0
+_LOG = logging.getLogger("qnb.recorder")
+_OPEN: weakref.WeakSet[Writer] = weakref.WeakSet()
 
 
-class BatchWriter:
-    """Writes to one run of a store.
+class Writer:
+    """The queue in front of one run.
 
     Parameters
     ----------
-    store : Store
-        Where to write.
-    run_id : str
-        The run.
-    spool : Path
-        File that takes what the store refused.
+    write : callable
+        Writes a batch to the store; raises `RecorderError`, or `RefusedError` for what it will never take.
+    spool : Spool
+        Takes what could not be written.
+    interval : float
+        Seconds between batches.
     """
 
-    def __init__(self, store: Store, run_id: str, spool: Path) -> None:
-        self._store, self._run_id, self._spool = store, run_id, spool
-        self._lock = threading.Lock()
-        self._write_lock = threading.Lock()
-        self._metrics: list[MetricPoint] = []
-        self._params: dict[str, str] = {}
-        self._tags: dict[str, str] = {}
+    def __init__(self, write: Callable[[Sequence[Entry]], None], *, spool: Spool, interval: float = INTERVAL) -> None:
+        self._write = write
+        self._spool = spool
+        self._interval = interval
+        self._queue: list[Entry] = []
+        self._waiting: list[Entry] = []
+        self._refused: list[Entry] = []
+        self._errors: list[RecorderError] = []
+        self._pause = 0.0
+        self._next = 0.0
+        self._queue_lock = threading.Lock()
+        self._write_lock = threading.RLock()
         self._wake = threading.Event()
         self._closed = False
-        self._error: RecorderError | None = None
         self._thread: threading.Thread | None = None
         _OPEN.add(self)
 
-    def metrics(self, points: list[MetricPoint]) -> None:
-        """Queue metric values; returns at once."""
-        with self._lock:
-            self._metrics.extend(points)
-            self._start()
-
-    def params(self, values: dict[str, str]) -> None:
-        """Queue params; returns at once."""
-        with self._lock:
-            self._params.update(values)
-            self._start()
-
-    def tags(self, values: dict[str, str]) -> None:
-        """Queue tags; returns at once."""
-        with self._lock:
-            self._tags.update(values)
-            self._start()
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Queue `entries`; takes microseconds and never raises for the store's sake."""
+        with self._queue_lock:
+            self._queue.extend(entries)
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._work, name="qnb-recorder", daemon=True)
+                self._thread.start()
 
     def flush(self) -> None:
         """Write everything that is queued, now.
@@ -73,59 +73,86 @@ class BatchWriter:
         Raises
         ------
         RecorderError
-            When the store refused something; it is in the spool file.
+            When something could not be written; says where it is kept.
         """
-        self._write()
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
+        self._drain()
+        self._raise()
 
     def close(self) -> None:
-        """Write the rest and end the thread; raises as `flush`."""
+        """Write the rest and end the thread; raises as `flush`. May be called twice."""
         self._closed = True
         self._wake.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(CLOSE_TIMEOUT)
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(JOIN_SECONDS)
         _OPEN.discard(self)
-        self.flush()
-
-    def _start(self) -> None:
-        if self._thread is None and not self._closed:
-            self._thread = threading.Thread(target=self._work, name="qnb-recorder", daemon=True)
-            self._thread.start()
+        self._drain()
+        self._raise()
 
     def _work(self) -> None:
         while not self._closed:
-            self._wake.wait(INTERVAL)
-            self._write()
+            self._wake.wait(self._interval)
+            if time.monotonic() >= self._next:
+                self._drain()
 
-    def _write(self) -> None:
+    def _drain(self) -> None:
         with self._write_lock:
-            with self._lock:
-                metrics, self._metrics = self._metrics, []
-                params, self._params = self._params, {}
-                tags, self._tags = self._tags, {}
-            if not (metrics or params or tags):
+            with self._queue_lock:
+                self._waiting += self._queue
+                self._queue = []
+            if not self._waiting:
                 return
             try:
-                self._store.log(self._run_id, metrics=metrics, params=params, tags=tags)
+                self._send(self._waiting)
             except RecorderError as error:
-                self._keep(metrics, params, tags)
-                self._error = RecorderError(f"{error}; what was not written is in {self._spool}")
+                self._later(error)
+                return
+            self._waiting = []
+            self._pause = self._next = 0.0
+            self._errors = [e for e in self._errors if isinstance(e, RefusedError)]
+            self._spool.keep(self._refused)
 
-    def _keep(self, metrics: list[MetricPoint], params: dict[str, str], tags: dict[str, str]) -> None:
-        self._spool.parent.mkdir(parents=True, exist_ok=True)
-        rows: list[dict[str, Any]] = [
-            {"run_id": self._run_id, "metric": m.name, "value": m.value, "step": m.step, "time": m.time}
-            for m in metrics
-        ]
-        rows += [{"run_id": self._run_id, "param": k, "value": v} for k, v in params.items()]
-        rows += [{"run_id": self._run_id, "tag": k, "value": v} for k, v in tags.items()]
-        with self._spool.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+    def _send(self, batch: list[Entry]) -> None:
+        """Write `batch`; what is refused is found by halving, so that the rest gets through in order."""
+        try:
+            self._write(batch)
+        except RefusedError as error:
+            if len(batch) == 1:
+                self._refused += batch
+                self._errors.append(error)
+                return
+            half = len(batch) // 2
+            self._send(batch[:half])
+            self._waiting = [*batch[half:], *self._waiting[len(batch) :]]
+            self._send(batch[half:])
+
+    def _later(self, error: RecorderError) -> None:
+        if not any(type(e) is RecorderError for e in self._errors):
+            _LOG.warning("%s; going on, and trying again", error)
+            self._errors.append(error)
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause or self._interval)
+        self._next = time.monotonic() + self._pause
+        self._spool.keep([*self._refused, *self._waiting])
+
+    def _raise(self) -> None:
+        with self._write_lock:
+            if not self._errors:
+                return
+            errors, self._errors = self._errors, []
+            count = len(self._refused) + len(self._waiting)
+            where = self._spool.keep([*self._refused, *self._waiting])
+            self._refused = []
+            self._spool.renew()
+            raise type(errors[0])(
+                f"{errors[0]}; {count} {'entry was' if count == 1 else 'entries were'} not written: {where} holds "
+                "them, qnb.recorder.replay_spool(path) writes them later"
+            )
 
 
 @atexit.register
-def _flush_all() -> None:
+def _close_all() -> None:
     for writer in list(_OPEN):
-        writer._write()
+        try:
+            writer.close()
+        except RecorderError as error:
+            _LOG.error("%s", error)

@@ -100,7 +100,7 @@ def test_runs_nest_and_resume(recording: RecorderFacade) -> None:
         ("array", np.arange(3, dtype="float32"), "array.npy"),
         ("note.txt", "text ü", "note.txt"),
         ("raw", b"\x00\x01", "raw.bin"),
-        ("pair", (1, 2), "pair.pickle"),
+        ("pair", (1, 2), "pair.pkl"),
     ],
 )
 def test_an_object_comes_back_as_it_was(recording: RecorderFacade, name: str, value: Any, stored: str) -> None:
@@ -177,7 +177,7 @@ def test_files_and_folders_are_kept(recording: RecorderFacade, tmp_path: Path) -
 @pytest.mark.parametrize(
     "call",
     [
-        lambda r: r.log_metrics(a=1.0),
+        lambda r: r.load_object("a"),
         lambda r: r.get_recorder(),
         lambda r: r.get_recorder(experiment_name="never", recorder_name="x"),
         lambda r: r.get_exp(experiment_name="never", create=False),
@@ -201,7 +201,10 @@ def test_the_environment_is_recorded_without_secrets(
     monkeypatch.setenv("QNB_API_TOKEN", "hunter2")
     with recording.start(experiment_name="env"):
         recorder = recording.get_recorder()
-    tags = recorder.list_tags()
-    assert tags["env.QNB_NOTE"] == "postgresql://me:***@host/db"
-    assert "hunter2" not in json.dumps(tags)
-    assert "numpy==" in recorder.load_object("environment/packages.txt")
+    params = recorder.list_params()
+    assert params["QNB_NOTE"] == "postgresql://me:***@host/db"
+    assert params["QNB_API_TOKEN"] == "***"
+    assert params["cmd-sys.argv"]
+    assert "hunter2" not in json.dumps([params, recorder.list_tags()])
+    assert recorder.list_tags()["qnb.host"]
+    assert "numpy==" in recorder.load_object("packages.txt")

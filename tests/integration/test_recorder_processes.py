@@ -82,7 +82,7 @@ def test_an_unreachable_server_is_told_within_seconds() -> None:
         facade.list_experiments()
     assert time.monotonic() - began < 20
     assert "hunter2" not in str(caught.value)
-    assert "check recorder uri" in str(caught.value)
+    assert "start the server" in str(caught.value)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,83 @@
+"""A run's files in a folder of this machine: written all at once, listed, found."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from ..errors import RecorderError
+from .base import ArtifactInfo
+
+__all__ = ["artifact_path", "files_in", "keep_file", "place_of"]
+
+_PREFIX = ".qnb-"
+
+
+def keep_file(root: Path, source: Path, folder: str = "") -> Path:
+    """Copy a file or a folder to ``root/folder/name`` so that a reader sees the old one or the whole new one.
+
+    Raises
+    ------
+    RecorderError
+        When it cannot be written; nothing is left behind.
+    """
+    target = place_of(root, "/".join(p for p in (folder, source.name) if p))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=_PREFIX))
+    except OSError as error:
+        raise _failed(target, error) from error
+    try:
+        fresh = scratch / target.name
+        if source.is_dir():
+            shutil.copytree(source, fresh)
+        else:
+            shutil.copyfile(source, fresh)
+        if target.is_dir() or (fresh.is_dir() and target.exists()):
+            os.replace(target, scratch / "old")
+        os.replace(fresh, target)
+    except OSError as error:
+        raise _failed(target, error) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def files_in(root: Path, folder: str = "") -> list[ArtifactInfo]:
+    """Return the entries directly below ``root/folder``, by name; none where there is no such folder."""
+    base = place_of(root, folder) if folder else root
+    try:
+        entries = sorted(p for p in base.iterdir() if not p.name.startswith(_PREFIX))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise RecorderError(f"cannot list {base}: {error.strerror or error}") from error
+    return [
+        ArtifactInfo(p.relative_to(root).as_posix(), p.is_dir(), 0 if p.is_dir() else p.stat().st_size) for p in entries
+    ]
+
+
+def place_of(root: Path, path: str) -> Path:
+    """Return ``root/path``; raises `RecorderError` for a path that leads out of the run's folder."""
+    return root.joinpath(*PurePosixPath(artifact_path(path)).parts)
+
+
+def artifact_path(path: str) -> str:
+    """Return `path` in its normal form.
+
+    Raises
+    ------
+    RecorderError
+        For an absolute path and one with ``..``.
+    """
+    pure = PurePosixPath(str(path).replace("\\", "/"))
+    if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+        raise RecorderError(f"an artifact's path stays within the run, received {str(path)!r}")
+    return pure.as_posix()
+
+
+def _failed(target: Path, error: OSError) -> RecorderError:
+    reason = error.strerror or str(error)
+    return RecorderError(f"cannot save {target.name} in {target.parent}: {reason}; check space and rights there")

@@ -1,0 +1,115 @@
+"""A new SQLite store: a copy of an empty one that MLflow made once on this machine.
+
+MLflow builds its tables by some sixty migrations, which takes seconds; a copy takes milliseconds and is the same file.
+The empty store is kept in the cache folder, one for each MLflow version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ..config import default_cache_dir
+from ..errors import RecorderError
+
+__all__ = ["new_store"]
+
+LOCK_SECONDS = 120.0
+MAKE_SECONDS = 120.0
+
+
+def new_store(path: Path, artifact_root: Path) -> None:
+    """Make the store `path` if there is none; safe when several processes ask at once.
+
+    Parameters
+    ----------
+    path : Path
+        The SQLite file.
+    artifact_root : Path
+        Folder for the artifacts of MLflow's default experiment.
+
+    Raises
+    ------
+    RecorderError
+        When it cannot be made.
+    """
+    if _exists(path):
+        return
+    from filelock import FileLock, Timeout
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
+            if not _exists(path):
+                _copy(_empty_store(), path, artifact_root)
+    except Timeout as error:
+        lock = error.lock_file
+        raise RecorderError(f"{path} is being made by another process that does not end; remove {lock}") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RecorderError(f"cannot make the store {path}: {reason}; give another place, e.g. --uri") from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _copy(source: Path, path: Path, artifact_root: Path) -> None:
+    fresh = path.with_name(f".{path.name}.new")  # one at a time: the caller holds the lock
+    try:
+        shutil.copyfile(source, fresh)
+        with contextlib.closing(sqlite3.connect(fresh)) as connection, connection:
+            connection.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", (str(artifact_root / "0"),)
+            )
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _empty_store() -> Path:
+    """Return the empty store of the installed MLflow version, made on first use."""
+    from filelock import FileLock
+
+    try:
+        made = default_cache_dir() / "mlflow" / f"empty-{version('mlflow')}.db"
+    except PackageNotFoundError as error:
+        raise RecorderError("mlflow is not installed; install it with: pip install mlflow") from error
+    if _exists(made):
+        return made
+    made.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(made.with_suffix(".lock"), timeout=LOCK_SECONDS):
+        if not _exists(made):
+            _make(made)
+    return made
+
+
+def _make(made: Path) -> None:
+    """Let MLflow make its tables in a process of its own: nothing of it stays in this one."""
+    with tempfile.TemporaryDirectory(dir=made.parent, prefix=".empty-") as folder:
+        fresh = Path(folder) / "store.db"
+        code = f"from {__package__}.mlflow import make_tables; make_tables({str(fresh)!r})"
+        home = str(Path(__file__).resolve().parents[2])
+        places = [home, os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in places if p)}
+        command = [sys.executable, "-W", "ignore", "-c", code]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=MAKE_SECONDS, check=False, env=environment
+            )
+        except subprocess.TimeoutExpired as error:
+            raise RecorderError(f"MLflow did not make its tables within {MAKE_SECONDS:g} s; try again") from error
+        if done.returncode or not _exists(fresh):
+            last = (done.stderr.strip() or "no message").splitlines()[-1]
+            raise RecorderError(f"MLflow could not make its tables: {last}; check the installation: pip check")
+        os.replace(fresh, made)
