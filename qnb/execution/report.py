@@ -103,10 +103,10 @@ def _save_html(recorder: Any, write: Any, emit: Emit) -> Path | None:
         size = path.stat().st_size
         recorder.log_artifact(str(path))
     emit(ArtifactSaved(name="report.html", kind="html", bytes=size))
-    local = recorder.get_local_dir()
+    local = recorder.artifact_dir
     if local is None:
         return None
-    saved = Path(local) / "report.html"
+    saved = local / "report.html"
     return saved if saved.exists() else None
 
 
