@@ -245,9 +245,15 @@ def _times(table: pa.Table, columns: Columns, date_format: str | None, faults: l
         times, texts = text_to_times(known, date_format)[codes], column
     for row in np.flatnonzero(np.isnat(times))[:1000].tolist():
         shown = (texts if texts is not None else column)[row].as_py()
-        what = "has no date" if shown is None else f"{shown!r} is no date that can be read"
-        faults.append((row, f"column {columns.time!r} {what}" if shown is None else f"column {columns.time!r}: {what}"))
+        what = "has no date" if shown is None else f"{shown!r} is {_why_no_date(str(shown))}"
+        faults.append((row, f"column {columns.time!r}{' ' if shown is None else ': '}{what}"))
     return times
+
+
+def _why_no_date(text: str) -> str:
+    if re.match(r"\d{1,2}[/.\-]\d{1,2}[/.\-]\d{4}", text.strip()):
+        return "no date, or day and month cannot be told apart: give --date-format '%d/%m/%Y'"
+    return "no date that can be read"
 
 
 def _explain(error: Exception) -> str:

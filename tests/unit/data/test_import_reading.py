@@ -141,6 +141,49 @@ def test_files_in_the_wild(tmp_path: Path, kind: str) -> None:
     assert store.series("A", "volume")[1].tolist() == [1000, 2000]  # type: ignore[index]
 
 
+def test_day_and_month_that_cannot_be_told_apart(tmp_path: Path) -> None:
+    source = tmp_path / "A.csv"
+    source.write_text("date,close\n01/02/2020,1\n02/02/2020,2\n")
+    with pytest.raises(DataError, match=r"row 1, column 'date': '01/02/2020' is no date, or day and month .*--date-fo"):
+        import_market(source, tmp_path / "store")
+    import_market(source, tmp_path / "store", date_format="%d/%m/%Y")
+    assert QlibBinStore(tmp_path / "store").calendar.astype("datetime64[D]").astype(str).tolist() == [
+        "2020-02-01",
+        "2020-02-02",
+    ]
+
+
+@pytest.mark.parametrize("fault", ["", "late number", "late date", "torn"])
+def test_long_file_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """Blocks and chunks made small: the same rows, and faults that show only in a late block."""
+    monkeypatch.setattr("qnb.data.importers.read._BLOCK", 500)
+    monkeypatch.setattr("qnb.data.importers.partition.CHUNK_ROWS", 70)
+    days = pd.bdate_range("2020-01-01", periods=60).strftime("%Y-%m-%d")
+    rows = [(d, s, 10 + n + i / 10, 100) for i, d in enumerate(days) for n, s in enumerate("ABC")]
+    lines = [f"{d},{s},{c:.1f},{v}" for d, s, c, v in rows]
+    if fault == "late number":
+        lines[151] = f"{days[50]},B,what,100"
+    elif fault == "late date":
+        lines[151] = "whenever,B,15.0,100"
+    elif fault == "torn":
+        lines[151] = "2020-03"
+    source = tmp_path / "long.csv"
+    source.write_text("\n".join(["date,symbol,close,volume", *lines]) + "\n")
+    if fault == "torn":
+        with pytest.raises(DataError, match="expected 4 columns, got 1"):
+            import_market(source, tmp_path / "store")
+        return
+    report = import_market(source, tmp_path / "store")
+    store = QlibBinStore(tmp_path / "store")
+    assert store.instruments() == (["A", "C"] if fault else ["A", "B", "C"])
+    assert [b.reason for b in report.bad] == {
+        "": [],
+        "late number": ["row 152, column 'close': 'what' is not a number"],
+        "late date": ["row 152, column 'date': 'whenever' is no date that can be read"],
+    }[fault]
+    np.testing.assert_allclose(store.series("C", "close")[1], 12 + np.arange(60) / 10, rtol=1e-6)  # type: ignore[index]
+
+
 def test_stems_and_symbols() -> None:
     assert [stem_of(Path(n)) for n in ("BRK.B.csv", "a.CSV.GZ", "600000.SH.parquet")] == ["BRK.B", "a", "600000.SH"]
     assert check_symbol(" sh600000 ") == "SH600000"
