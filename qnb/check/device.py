@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, Problem, UnknownNameError
+from ..errors import Problem, UnknownNameError
 from ..task.catalogue import locate
 from .subject import Subject
 
@@ -46,14 +46,20 @@ def check_device(subject: Subject) -> Iterator[Problem]:
 
 
 def _libraries(path: Path) -> set[str]:
-    """Return the optional libraries that a file, or the loop it stands on, imports."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    found = {name for name in _EXTRAS if re.search(rf"^\s*(?:import|from) {name}\b", text, re.MULTILINE)}
-    if re.search(r"^from \.\.training\.(?:loop|torch\w*) import", text, re.MULTILINE):
-        found.add("torch")
+    """Return the optional libraries that a file of ours imports, or a file of ours that it stands on."""
+    found: set[str] = set()
+    seen = {path}
+    waiting = [path]
+    while waiting:
+        file = waiting.pop()
+        text = file.read_text(encoding="utf-8")
+        found |= {name for name in _EXTRAS if re.search(rf"^\s*(?:import|from) {name}\b", text, re.MULTILINE)}
+        for dots, module in re.findall(r"^from (\.{1,2})([\w.]+) import", text, re.MULTILINE):
+            base = file.parent if dots == "." else file.parent.parent
+            other = base.joinpath(*module.split(".")).with_suffix(".py")
+            if other not in seen and other.is_file() and other.parent.name in ("models", "training"):
+                seen.add(other)
+                waiting.append(other)
     return found
 
 

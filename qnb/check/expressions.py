@@ -167,14 +167,8 @@ def _in_loader(loader: Any, path: str) -> Iterator[Expression]:
 
 def _in_filters(filters: Any, path: str) -> Iterator[Expression]:
     for number, item in enumerate(filters if isinstance(filters, list) else []):
-        if not isinstance(item, Mapping):
-            continue
-        place = f"{path}.{number}"
-        kwargs = item.get("kwargs")
-        if isinstance(kwargs, Mapping):
-            item, place = kwargs, f"{place}.kwargs"
-        if isinstance(item.get("rule_expression"), str):
-            yield Expression(f"{place}.rule_expression", item["rule_expression"])
+        if isinstance(item, Mapping) and isinstance(item.get("rule_expression"), str):
+            yield Expression(f"{path}.{number}.rule_expression", item["rule_expression"])
 
 
 def _in_exchange(kwargs: Mapping[str, Any], path: str) -> Iterator[Expression]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from ..errors import UnknownNameError
 
-__all__ = ["MODULES", "RENAMED", "alias", "is_peer_path"]
+__all__ = ["MODULES", "NOT_THERE", "RENAMED", "alias", "is_peer_path"]
 
 _TORCH = (
     "adarnn", "add", "alstm", "gats", "general_nn", "gru", "hist", "igmtf", "krnn", "localformer", "lstm", "nn",
@@ -59,15 +59,28 @@ RENAMED: Mapping[tuple[str, str], tuple[str, str]] = {
             ("lstm", "LSTM"), ("tcn", "TCN"), ("transformer", "TransformerModel"),
         )
     },
-    ("qlib.contrib.model.pytorch_nn", "Net"): ("network", "Net"),
-    ("qlib.contrib.model.pytorch_gru_ts", "GRUModel"): ("network", "GRUModel"),
-    ("qlib.contrib.model.pytorch_gru", "GRUModel"): ("network", "GRUModel"),
-    ("qlib.contrib.model.pytorch_lstm_ts", "LSTMModel"): ("network", "LSTMModel"),
-    ("qlib.contrib.model.pytorch_lstm", "LSTMModel"): ("network", "LSTMModel"),
-    ("qlib.contrib.model.pytorch_alstm_ts", "ALSTMModel"): ("network", "ALSTMModel"),
-    ("qlib.contrib.model.pytorch_alstm", "ALSTMModel"): ("network", "ALSTMModel"),
+    **{
+        (f"qlib.contrib.model.pytorch_{module}", name): ("network", here)
+        for modules, name, here in (
+            (("nn",), "Net", "Net"),
+            (("gru", "gru_ts"), "GRUModel", "GRUModel"),
+            (("lstm", "lstm_ts"), "LSTMModel", "LSTMModel"),
+            (("alstm", "alstm_ts"), "ALSTMModel", "ALSTMModel"),
+            (("gats", "gats_ts"), "GATModel", "GATModel"),
+            (("tcn", "tcn_ts"), "TCNModel", "TCNModel"),
+            (("transformer", "transformer_ts"), "Transformer", "Transformer"),
+            (("localformer", "localformer_ts"), "Transformer", "Localformer"),
+        )
+        for module in modules
+    },
 }  # fmt: skip
 """(module, class) of the peer -> (kind, name here), where the name differs or the kind is not the module's."""
+
+
+NOT_THERE = frozenset(
+    ("ADARNN", "ADD", "HFLGBModel", "HIST", "IGMTF", "KRNN", "MTSDatasetH", "SFM", "Sandwich", "TCTS", "TRAModel")
+)
+"""Classes of the peer without a counterpart, so that none is mistaken for a misspelt name of ours."""
 
 
 def is_peer_path(module: str) -> bool:

@@ -14,10 +14,11 @@ from typing import Any
 from ..errors import ConfigError, Problem, UnknownNameError, nearest
 from ..registry import Member, Parameter
 from . import catalogue
-from .aliases import alias, is_peer_path
+from .aliases import NOT_THERE, alias, is_peer_path
 from .booster_parameters import BOOSTER_PARAMETERS
 from .component import Description, describe
 from .document import Document, Path, dotted
+from .filters import check_filters
 from .sources import Signature, classes_in, find_module_file, signature_of, signature_of_member
 from .types import misfit
 
@@ -34,7 +35,6 @@ _NESTED = {
     "handler": "handler",
     "data_loader": "loader",
     "strategy": "strategy",
-    "filter_pipe": "filter",
     "infer_processors": "processor",
     "learn_processors": "processor",
     "shared_processors": "processor",
@@ -201,7 +201,7 @@ def _check_arguments(document: Document, path: Path, what: Description, found: I
     for name, value in what.kwargs.items():
         here: Path = (*path, "kwargs", name)
         if name in parameters:
-            if name not in _NESTED:
+            if name not in (*_NESTED, "filter_pipe"):
                 problems += _check_type(document, here, found.name, parameters[name], value)
         elif not found.signature.open or (library is not None and name not in library):
             known = [*parameters, *(library or ())]
@@ -234,13 +234,14 @@ def _unknown_argument(document: Document, path: Path, owner: str, known: Iterabl
 
 
 def _check_nested(document: Document, path: Path, name: str, value: Any) -> list[Problem]:
-    if name == "instruments" and isinstance(value, Mapping):
-        filters = value.get("filter_pipe")
-        return _check_nested(document, (*path, "filter_pipe"), "filter_pipe", filters) if filters else []
+    if name == "instruments" and isinstance(value, Mapping) and value.get("filter_pipe"):
+        return check_filters(document, (*path, "filter_pipe"), value["filter_pipe"])
+    if name == "filter_pipe" and value is not None:
+        return check_filters(document, path, value)
     kind = _NESTED.get(name)
     if kind is None or value is None:
         return []
-    if kind in ("processor", "filter"):
+    if kind == "processor":
         groups = value.items() if name == "inst_processors" and isinstance(value, Mapping) else [("", value)]
         problems: list[Problem] = []
         for group, items in groups:
@@ -265,8 +266,8 @@ def _is_entry_point(kind: str, name: str) -> bool:
 
 
 def _near_miss(name: str, known: Iterable[str]) -> str:
-    """Return a remedy only for what is surely a slip of the pen: the peer has classes that look like others of ours."""
-    names = list(known)
+    """Return a remedy only for a slip of the pen: the peer has classes that look like others of ours."""
+    names = [] if name in NOT_THERE else list(known)
     found = get_close_matches(name, names, n=1, cutoff=0.85) or [
         n for n in names if len(name) > 4 and n.startswith(name)
     ]

@@ -26,7 +26,7 @@ _ENGINE_KINDS = {
     "loader": (("data/*loader.py", "data/handlers/*.py"), r"\w+DL|\w+DataLoader|DataLoader\w+"),
     "filter": (("data/filters.py",), r"\w+DFilter"),
     "reweighter": (("data/reweighter.py",), r"Reweighter"),
-    "network": (("models/networks/*.py", "models/*.py", "training/*.py"), r"Net|\w+Model"),
+    "network": (("models/_networks/*.py",), r"\w+"),
 }
 """Kind -> (files that define its classes, what their names look like)."""
 

@@ -19,6 +19,7 @@ from ..config import REGIONS, Settings
 from . import catalogue
 from .booster_parameters import BOOSTER_PARAMETERS
 from .docstrings import parameter_docs, summary
+from .filters import FILTERS
 from .portfolio import BACKTEST, EXCHANGE, EXECUTOR
 from .shorthand import SHORT_KEYS
 from .sources import signature_of_member
@@ -36,7 +37,7 @@ _JSON_TYPES = {
     "dict": "object",
     "None": "null",
 }
-_COMPONENTS = ("model", "dataset", "handler", "processor", "loader", "record", "strategy", "filter", "reweighter")
+_COMPONENTS = ("model", "dataset", "handler", "processor", "loader", "record", "strategy", "reweighter")
 _NESTED: Mapping[str, Any] = {
     "handler": {"$ref": "#/$defs/handler"},
     "data_loader": {"$ref": "#/$defs/loader"},
@@ -109,7 +110,7 @@ def schema() -> dict[str, Any]:
         "title": "qnb workflow",
         "type": "object",
         "properties": {**_top(), **_short()},
-        "$defs": {**definitions, "segments": _segments(), "portfolio": _portfolio()},
+        "$defs": {**definitions, "filter": _filter(), "segments": _segments(), "portfolio": _portfolio()},
     }
 
 
@@ -225,6 +226,15 @@ def _segments() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": span,
         "properties": dict.fromkeys(("train", "valid", "test"), span),
+    }
+
+
+def _filter() -> dict[str, Any]:
+    return {
+        "anyOf": [
+            {**(found := _mapping(keys)), "properties": {"filter_type": {"const": kind}, **found["properties"]}}
+            for kind, keys in FILTERS.items()
+        ]
     }
 
 

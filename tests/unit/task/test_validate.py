@@ -50,6 +50,14 @@ def test_the_good_one_is_good() -> None:
             "Fillna takes no argument 'field_group'",
             "'fields_group'",
         ),
+        (
+            LAST,
+            f"{LAST}\n  filter_pipe:\n    - {{filter_type: §NameFilter}}",
+            "no filter 'NameFilter'",
+            "'NameDFilter'",
+        ),
+        (LAST, f"{LAST}\n  filter_pipe:\n    - §{{filter_type: NameDFilter}}", "needs 'name_rule_re'", ""),
+        (LAST, f"{LAST}\n  filter_pipe: §NameDFilter", "filter_pipe must be a list", ""),
         ("region: cn}", "§regoin: cn}", "unknown key 'regoin' in qlib_init", "'region'"),
         ("region: cn}", "region: §xx}", "unknown region 'xx'", "cn"),
         ("class: SigAnaRecord", "class: §SigAnaRecrod", "qnb has no SigAnaRecrod", "'SigAnaRecord'"),
@@ -79,6 +87,19 @@ def test_one_mistake_one_message(old: str, new: str, message: str, remedy: str) 
     quoted = text.split("\n")[line - 1][column - 1] == "'"
     containers = "[" in new and "received [" in problem.message
     assert (problem.line, problem.column) == (line + 1, column + quoted if not containers else problem.column)
+
+
+def test_filters_of_a_universe() -> None:
+    pipe = """\
+  instruments:
+    market: *market
+    filter_pipe:
+      - {filter_type: NameDFilter, name_rule_re: SH6, filter_start_time: 2010-01-01}
+      - {filter_type: ExpressionDFilter, rule_expression: $close > 5, keep: false}
+"""
+    assert problems_of(GOOD.replace(LAST + "\n", pipe)) == []
+    (problem,) = problems_of(GOOD.replace(LAST + "\n", pipe.replace("keep: false", "keeps: no")))
+    assert (problem.message, problem.remedy) == ("ExpressionDFilter has no key 'keeps'", "did you mean 'keep'?")
 
 
 def test_all_problems_at_once_in_order_and_counted_from_the_cell() -> None:
