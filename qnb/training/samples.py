@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.protocols import RowIndex, Sample
+from ..data.protocols import RowIndex, Sample, WindowSample
 from ..errors import EmptyDataError, ModelError
 from .context import FitContext
 
@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 
     from ..data.protocols import DataKey
 
-__all__ = ["FitRows", "fit_rows", "has_segment", "row_weights", "sample_of", "scores"]
+__all__ = [
+    "FitRows",
+    "fit_rows",
+    "has_segment",
+    "label_column",
+    "labelled",
+    "row_weights",
+    "sample_of",
+    "scores",
+    "window_weights",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +112,11 @@ def fit_rows(
         When no row is left.
     """
     sample = sample_of(dataset, segment, data_key="learn")
-    if sample.y.ndim != 2 or sample.y.shape[1] != 1:
-        names = ", ".join(sample.label_names) or "none"
-        raise ModelError(f"{model} is fitted on one label, received {sample.y.shape[-1]} ({names}); give one label")
-    y = sample.y[:, 0]
-    weight = row_weights(dataset, segment, reweighter, rows=len(sample)) if reweighter is not None else None
-    finite = np.isfinite(y)
-    if finite.all():
+    y = label_column(sample.y, sample.label_names, model=model)
+    weight = row_weights(dataset, segment, reweighter, rows=len(sample))
+    keep = labelled(y, segment, context=context, name=sample.label_names[0] if sample.label_names else "the label")
+    if keep is None:
         return FitRows(sample.x, y, weight, sample.index, sample.feature_names)
-    keep = np.flatnonzero(finite)
-    if not len(keep):
-        name = sample.label_names[0] if sample.label_names else "the label"
-        raise EmptyDataError(
-            f"{name} is NaN or infinite in all {len(y)} rows of segment {segment!r}; "
-            "check the label's expression and that the data reaches past the segment's end"
-        )
-    context.log(f"{len(y) - len(keep)} of {len(y)} rows of {segment!r} have no finite label and are left out")
     return FitRows(
         sample.x[keep],
         y[keep],
@@ -127,26 +126,95 @@ def fit_rows(
     )
 
 
-def row_weights(dataset: Any, segment: str, reweighter: Any, *, rows: int) -> np.ndarray:
-    """Return what `reweighter` gives for the fit rows of `segment`, as float32 of shape (rows,).
+def label_column(y: np.ndarray, names: tuple[str, ...], *, model: str) -> np.ndarray:
+    """Return the only column of the labels `y`, shape (rows, 1), as shape (rows,).
 
     Raises
     ------
     ModelError
-        When it is no reweighter, gives another number of weights, or one that is negative or not finite.
+        For more than one label, or none.
     """
+    if y.ndim != 2 or y.shape[1] != 1:
+        shown = ", ".join(names) or "none"
+        raise ModelError(f"{model} is fitted on one label, received {y.shape[-1]} ({shown}); give one label")
+    return y[:, 0]
+
+
+def labelled(y: np.ndarray, segment: str, *, context: FitContext, name: str) -> np.ndarray | None:
+    """Return the rows with a finite label, or None if all have one; those left out are counted in the log.
+
+    Raises
+    ------
+    EmptyDataError
+        When no row has one.
+    """
+    finite = np.isfinite(y)
+    if finite.all():
+        return None
+    keep = np.flatnonzero(finite)
+    if not len(keep):
+        raise EmptyDataError(
+            f"{name} is NaN or infinite in all {len(y)} rows of segment {segment!r}; "
+            "check the label's expression and that the data reaches past the segment's end"
+        )
+    context.log(f"{len(y) - len(keep)} of {len(y)} rows of {segment!r} have no finite label and are left out")
+    return keep
+
+
+def row_weights(dataset: Any, segment: str, reweighter: Any, *, rows: int) -> np.ndarray | None:
+    """Return the weights of the fit rows of `segment`, as float32 of shape (rows,), or None if all count alike.
+
+    They come from `reweighter`, else from the dataset's own ``weights``, if it has such a method.
+
+    Raises
+    ------
+    ModelError
+        When `reweighter` is none, gives another number of weights, or one that is negative or not finite.
+    """
+    own = getattr(dataset, "weights", None)
+    if own is not None:
+        found = own(segment, reweighter, data_key="learn")
+        return None if found is None else checked_weights(found, "the dataset", segment, rows)
+    if reweighter is None:
+        return None
+    return checked_weights(
+        _reweight(reweighter, dataset.prepare(segment, col_set=["feature", "label"], data_key="learn")),
+        type(reweighter).__name__,
+        segment,
+        rows,
+    )
+
+
+def window_weights(windows: WindowSample, segment: str, reweighter: Any) -> np.ndarray | None:
+    """Return what `reweighter` gives for the rows that the windows end on, or None without one."""
+    if reweighter is None:
+        return None
+    import pandas as pd
+
+    names = [("feature", n) for n in windows.feature_names] + [("label", n) for n in windows.label_names]
+    frame = pd.DataFrame(
+        windows.values[windows.positions[:, -1]],
+        index=windows.index.to_pandas(),
+        columns=pd.MultiIndex.from_tuples(names),
+    )
+    return checked_weights(_reweight(reweighter, frame), type(reweighter).__name__, segment, len(windows))
+
+
+def checked_weights(weights: Any, source: str, segment: str, rows: int) -> np.ndarray:
+    """Return `weights` as float32, shape (rows,), or say what is wrong with them."""
+    weight = np.asarray(weights, dtype=np.float32).reshape(-1)
+    if len(weight) != rows:
+        raise ModelError(f"{source} gave {len(weight)} weights for the {rows} rows of {segment!r}")
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        raise ModelError(f"{source} gave weights for {segment!r} that are negative or not finite")
+    return weight
+
+
+def _reweight(reweighter: Any, frame: Any) -> Any:
     method = getattr(reweighter, "reweight", None)
     if method is None:
         raise ModelError(f"{type(reweighter).__name__} is no reweighter; it needs a method reweight(frame)")
-    frame = dataset.prepare(segment, col_set=["feature", "label"], data_key="learn")
-    weight = np.asarray(method(frame), dtype=np.float32).reshape(-1)
-    if len(weight) != rows:
-        raise ModelError(
-            f"{type(reweighter).__name__}.reweight gave {len(weight)} weights for the {rows} rows of {segment!r}"
-        )
-    if not (np.isfinite(weight) & (weight >= 0)).all():
-        raise ModelError(f"{type(reweighter).__name__}.reweight gave weights that are negative or not finite")
-    return weight
+    return method(frame)
 
 
 def scores(values: np.ndarray, index: RowIndex) -> pd.Series:

@@ -20,6 +20,8 @@ from ..errors import UnknownNameError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..data.timeseries import FillnaType
+
 __all__ = ["SyntheticDataset"]
 
 
@@ -132,8 +134,8 @@ class SyntheticDataset:
         x.flags.writeable = y.flags.writeable = False
         return Sample(x, y, self._index.take(rows), self.feature_names, ("LABEL0",))
 
-    def windows(self, segment: str, *, data_key: DataKey = "infer") -> WindowSample:
-        """Return a segment as windows of `step_len` dates that end on each row."""
+    def windows(self, segment: str, *, data_key: DataKey = "infer", fillna_type: FillnaType = "none") -> WindowSample:
+        """Return a segment as windows of `step_len` dates that end on each row; see `TSDatasetH.windows`."""
         order = np.lexsort((self._index.dates, self._index.codes))
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))
@@ -145,6 +147,14 @@ class SyntheticDataset:
         at = place[rows]
         steps = np.arange(1, self.step_len + 1)
         positions = grid[codes[at][:, None], day[at][:, None] + steps]
+        if fillna_type != "none":
+            for step in range(1, self.step_len):
+                gap = positions[:, step] < 0
+                positions[gap, step] = positions[gap, step - 1]
+        if fillna_type == "ffill+bfill":
+            for step in range(self.step_len - 2, -1, -1):
+                gap = positions[:, step] < 0
+                positions[gap, step] = positions[gap, step + 1]
         values = np.concatenate((self._x[order], self._y[order]), axis=1)
         values.flags.writeable = False
         index = self._index.take(rows)

@@ -1,0 +1,1 @@
+"""The networks of the torch models: plain modules, imported when a model is built."""
