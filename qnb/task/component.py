@@ -14,7 +14,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +25,16 @@ from ..errors import ConfigError, Problem, UnknownNameError, nearest
 from . import catalogue
 from .aliases import alias, is_peer_path
 
-__all__ = ["Description", "accepted_names", "build_component", "describe", "is_description", "load_file", "resolve"]
+__all__ = [
+    "Description",
+    "accepted_names",
+    "build_component",
+    "describe",
+    "extend_imports",
+    "is_description",
+    "load_file",
+    "resolve",
+]
 
 _KEYS = ("class", "func", "module_path", "kwargs")
 
@@ -100,6 +109,13 @@ def build_component(
         accepted = accepted_names(target)
         kwargs.update({k: v for k, v in missing.items() if k in accepted})
     return target(**kwargs)
+
+
+def extend_imports(folders: Iterable[str]) -> None:
+    """Put the folders of a task's ``sys`` section before ``sys.path``, once each. For the process that runs it only."""
+    for folder in reversed([*folders]):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
 
 
 def resolve(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from qnb.errors import ConfigError, UnknownNameError
 from qnb.task.aliases import alias
-from qnb.task.component import accepted_names, build_component, describe, load_file, resolve
+from qnb.task.component import accepted_names, build_component, describe, extend_imports, load_file, resolve
 
 
 class Plain:
@@ -93,6 +94,22 @@ def test_python_file_relative_to_the_folder(tmp_path: Path) -> None:
     other.mkdir()
     (other / "mine.py").write_text("class Net:\n    size = 3\n")
     assert build_component({"class": "Net", "module_path": str(other / "mine.py")}).size == 3
+
+
+def test_folders_of_the_sys_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "qnb_test_own_module.py").write_text("class Net:\n    size = 4\n")
+    config = {"class": "qnb_test_own_module.Net"}
+    with pytest.raises(UnknownNameError, match="no module"):
+        build_component(config)
+    folders = (str(tmp_path / "a"), str(tmp_path))
+    extend_imports(folders)
+    extend_imports(folders)
+    assert tuple(sys.path[:2]) == folders
+    assert sys.path.count(folders[0]) == 1
+    assert build_component(config).size == 4
+    monkeypatch.delitem(sys.modules, "qnb_test_own_module")
 
 
 def test_python_file_that_is_missing_or_lacks_the_class(tmp_path: Path) -> None:
