@@ -46,19 +46,34 @@ def rank_ic_by_day(score: pd.Series, label: pd.Series) -> pd.Series:
 def long_short(score: pd.Series, label: pd.Series, *, quantile: float = 0.2) -> tuple[pd.Series, pd.Series]:
     """Return by day of the top less the bottom `quantile` of scores, halved, and of all instruments alike.
 
-    The number of instruments on a side is ``int(n * quantile)`` of the n with a score and a label; NaN where that is 0.
+    A side holds ``int(n * quantile)`` of the day's n rows, those without a label included, as qlib counts; the mean is
+    over the labels there are. NaN on a day on which a side has none.
+
+    Parameters
+    ----------
+    score, label : Series, index (datetime, instrument)
+        Rows without a score are on no side.
+    quantile : float
+        Share of the rows on each side.
+
+    Returns
+    -------
+    tuple of Series, index datetime
+        (long - short) / 2, and the mean label of all rows; every day that `score` has.
     """
-    days, x, y = _pairs(score, label)
-    starts = _starts(days)
-    both = np.full(len(starts) - 1, np.nan)
-    average = np.full(len(starts) - 1, np.nan)
-    for k, (a, b) in enumerate(zip(starts[:-1], starts[1:], strict=True)):  # one pass a day
-        order = np.argsort(-x[a:b], kind="stable")
-        n = int((b - a) * quantile)
-        average[k] = y[a:b].mean()
-        if n:
-            both[k] = (y[a:b][order[:n]].mean() - y[a:b][order[-n:]].mean()) / 2
-    return _by_day(days, both), _by_day(days, average)
+    if not score.index.equals(label.index):
+        label = label.reindex(score.index)
+    days, day = np.unique(score.index.get_level_values(0).to_numpy(), return_inverse=True)
+    x, y = score.to_numpy(dtype=np.float64), label.to_numpy(dtype=np.float64)
+    size = np.bincount(day, minlength=len(days))
+    first = np.cumsum(size) - size
+    sides = []
+    for key in (-x, x):
+        order = np.lexsort((key, day))  # ties keep the order of the rows, NaN come last
+        place = np.arange(len(order)) - first[day[order]]
+        chosen = order[(place < (size * quantile).astype(np.int64)[day[order]]) & ~np.isnan(x[order])]
+        sides.append(_means(day[chosen], y[chosen], len(days)))
+    return _by_day(days, (sides[0] - sides[1]) / 2), _by_day(days, _means(day, y, len(days)))
 
 
 def group_returns(score: pd.Series, label: pd.Series, *, groups: int = 5) -> pd.DataFrame:
@@ -103,6 +118,13 @@ def _starts(days: np.ndarray) -> np.ndarray:
     if not len(days):
         return np.zeros(1, dtype=np.int64)
     return np.concatenate(([0], np.flatnonzero(days[1:] != days[:-1]) + 1, [len(days)]))
+
+
+def _means(group: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
+    """Return the mean of each of `size` groups without its NaN; NaN for a group without values."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.bincount(group[known], values[known], size) / np.bincount(group[known], minlength=size)
 
 
 def _correlation(days: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
