@@ -9,6 +9,8 @@ import numpy as np
 
 __all__ = ["mean", "median", "percentile_rank", "std"]
 
+_LAST = np.uint32(0xFFFFFFFF)  # sorts behind every number
+
 
 def mean(x: np.ndarray) -> np.ndarray:
     """Return the mean of each column in float64, shape (columns,); NaN without a value."""
@@ -54,23 +56,34 @@ def percentile_rank(x: np.ndarray) -> np.ndarray:
     n, k = x.shape
     missing = np.isnan(x)
     bits = np.ascontiguousarray((x + np.float32(0)).T).view(np.uint32)  # + 0 makes -0.0 equal to 0.0
-    ordered_bits = np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000))
-    ordered_bits[missing.T] = np.uint32(0xFFFFFFFF)
-    packed = ordered_bits.astype(np.uint64) << np.uint64(32)
+    bits ^= np.where(bits >> 31, np.uint32(0xFFFFFFFF), np.uint32(0x80000000))
+    bits[missing.T] = _LAST
+    packed = bits.astype(np.uint64) << np.uint64(32)
     packed |= np.arange(n, dtype=np.uint64)
     packed.sort(axis=1)
-    rows = (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    values = packed >> np.uint64(32)
-    position = np.broadcast_to(np.arange(n), (k, n))
-    starts = np.zeros((k, n), dtype=np.int64)
-    changed = values[:, 1:] != values[:, :-1]
-    starts[:, 1:] = np.where(changed, position[:, 1:], 0)
-    np.maximum.accumulate(starts, axis=1, out=starts)
-    ends = np.full((k, n), n - 1, dtype=np.int64)
-    ends[:, :-1] = np.where(changed, position[:, :-1], n - 1)
-    ends = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
-    ranks = np.empty((k, n))
-    ranks[np.arange(k)[:, None], rows] = (starts + ends) * 0.5 + 1.0
-    share = ranks.T / (n - missing.sum(axis=0))
+    ranks = _ranks((packed >> np.uint64(32)).astype(np.uint32))
+    place = packed.astype(np.uint32).astype(np.intp) + np.arange(k)[:, None] * n
+    unsorted = np.empty(k * n)
+    unsorted[place] = ranks
+    share = unsorted.reshape(k, n).T / (n - missing.sum(axis=0))
     share[missing] = np.nan
     return share
+
+
+def _ranks(ordered: np.ndarray) -> np.ndarray:
+    """Return the average rank at each place of sorted rows, ties sharing the mean of theirs; missing values aside."""
+    k, n = ordered.shape
+    ranks = np.empty((k, n))
+    ranks[:] = np.arange(1, n + 1)
+    changed = (ordered[:, 1:] != ordered[:, :-1]) | (ordered[:, 1:] == _LAST)
+    tied = np.flatnonzero(~changed.all(axis=1))
+    if len(tied):
+        change, places = changed[tied], np.arange(n, dtype=np.int32)
+        first = np.zeros((len(tied), n), dtype=np.int32)
+        first[:, 1:] = np.where(change, places[1:], 0)
+        np.maximum.accumulate(first, axis=1, out=first)
+        last = np.full((len(tied), n), n - 1, dtype=np.int32)
+        last[:, :-1] = np.where(change, places[:-1], n - 1)
+        last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+        ranks[tied] = (first + last) * 0.5 + 1.0
+    return ranks

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,7 @@ from qnb.data.processors.tanh_process import TanhProcess
 from qnb.data.processors.time_range_flt import TimeRangeFlt
 from qnb.data.processors.z_score_norm import ZScoreNorm
 from qnb.errors import ConfigError, EmptyDataError, UnknownNameError
+from qnb.task.component import load_file
 
 FIT = ("2020-01-06", "2020-02-10")
 
@@ -204,3 +207,18 @@ def test_config_section_recognises_columns_by_name() -> None:
     label = by_day(frame[[("label", "LABEL0")]]).apply(lambda x: (x - x.mean()) / x.std()).fillna(0)
     close(got[[("label", "LABEL0")]], label, rtol=1e-4, atol=1e-5)
     assert ConfigSectionProcessor(fillna_feature=False)(frame)[("feature", "ROC5")].isna().sum() == 1
+
+
+def test_the_how_to_works(toy_frame, tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "how_to" / "add_a_processor.md"
+    own, ours = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "own.py").write_text(own)
+    (tmp_path / "ours.py").write_text(ours.replace("from ..", "from qnb.data."))
+    frame = toy_frame()
+    winsorize = load_file(str(tmp_path / "own.py")).Winsorize(*FIT, share=0.1)
+    winsorize.fit(frame)
+    inside = frame["feature"].loc[FIT[0] : FIT[1]]
+    got = winsorize(frame.copy())["feature"]
+    assert (got.max() <= inside.quantile(0.9)).all()
+    assert (got.min() >= inside.quantile(0.1)).all()
+    close(load_file(str(tmp_path / "ours.py")).Sign("feature")(frame)["feature"], np.sign(frame["feature"]))
