@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ConfigError, Problem
-from .portfolio_analysis import PortAnaRecord, risk_frames
+from ..events import Emit, Event, Progress
+from ._base import Recorded
+from .portfolio_analysis import FREQ, PortAnaRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["MultiPassPortAnaRecord"]
 
@@ -19,23 +24,23 @@ class MultiPassPortAnaRecord(PortAnaRecord):
     """Repeats the backtest with the scores of the first day shuffled among the instruments.
 
     Artifact ``multi_pass_port_analysis_1day``: mean, std (ddof 1) and mean over std of annualised return and
-    information ratio over the passes, also logged as metrics ``mean.…``, ``std.…`` and ``mean_std.…``.
+    information ratio over the passes, also logged as metrics ``mean.…``, ``std.…`` and ``mean_std.…`` (std of a single
+    pass is NaN). The backtest of the scores as they are leaves the artifacts and metrics of `PortAnaRecord`, beside the
+    passes.
 
     Parameters
     ----------
     recorder : Recorder
         Holds ``pred`` of a SignalRecord.
     pass_num : int
-        Number of backtests.
+        Number of backtests with shuffled scores.
     shuffle_init_score : bool
         Whether the first day's scores are shuffled; without it all passes are the same.
+    config, risk_analysis_freq, indicator_analysis_freq, indicator_analysis_method, skip_existing, model, dataset
+        As in `PortAnaRecord`. The strategy must be a description with a ``signal``, which the scores take the place of.
     seed : int
         Seed of the shuffles.
-    config, risk_analysis_freq, indicator_analysis_freq, indicator_analysis_method, skip_existing, model, dataset
-        As in `PortAnaRecord`; the strategy must be given with ``signal: <PRED>``.
     """
-
-    artifact_path: ClassVar[str] = "portfolio_analysis"
 
     def __init__(
         self,
@@ -55,39 +60,57 @@ class MultiPassPortAnaRecord(PortAnaRecord):
             recorder, config, risk_analysis_freq, indicator_analysis_freq, indicator_analysis_method, skip_existing,
             model, dataset,
         )  # fmt: skip
-        if pass_num < 1:
-            raise ConfigError([Problem(f"pass_num is {pass_num}", "give at least 1", "pass_num")])
         self.pass_num = pass_num
         self.shuffle_init_score = shuffle_init_score
         self.seed = seed
+        problems = []
+        if not isinstance(pass_num, int) or pass_num < 1:
+            problems.append(
+                Problem(f"pass_num must be a number of passes, received {pass_num!r}", "1 or more", "pass_num")
+            )
+        strategy = self.config.get("strategy")
+        if not isinstance(strategy, Mapping) or "signal" not in (strategy.get("kwargs") or {}):
+            message = "several passes need a strategy with class and kwargs, and a signal among them"
+            problems.append(Problem(message, "write signal: <PRED>", "config.strategy"))
+        if problems:
+            raise ConfigError(problems)
 
-    def compute(self) -> tuple[Mapping[str, Any], Mapping[str, float]]:
-        """Run all passes and summarise them."""
+    def compute(self, emit: Emit) -> Recorded:
+        """Run the backtest as it is and all passes, and summarise the passes."""
         import pandas as pd
 
         pred = self.load("pred.pkl")
+        config = self._on_scores()
+        plain = self._analysed(self.backtest(pred, config=config, emit=_part(emit, 0, self.pass_num + 1)))
         random = np.random.default_rng(self.seed)
         passes = []
-        for _ in range(self.pass_num):
+        for number in range(1, self.pass_num + 1):
             scores = self._shuffled(pred, random) if self.shuffle_init_score else pred
-            passes.append(risk_frames(self._backtest(scores).report)["risk"])
+            result = self.backtest(scores, config=config, emit=_part(emit, number, self.pass_num + 1))
+            passes.append(result.analysis()["risk"])
         table = pd.concat(passes, axis=1)
-        table = table.loc[(slice(None), list(_MEASURES)), :]
+        table = table[table.index.get_level_values(1).isin(_MEASURES)]
         summary = pd.DataFrame({"mean": table.mean(axis=1), "std": table.std(axis=1)})
         summary["mean_std"] = summary["mean"] / summary["std"]
         metrics = {
-            f"{column}.{kind}.{measure}": float(value)
+            f"{column}.{'.'.join(key)}": float(value)
             for column in summary.columns
-            for (kind, measure), value in summary[column].items()
-            if np.isfinite(value)
+            for key, value in zip(summary.index, summary[column], strict=True)
         }
-        return {"multi_pass_port_analysis_1day.pkl": summary}, metrics
+        artifacts = {**plain.artifacts, f"multi_pass_port_analysis_{FREQ}.pkl": summary}
+        return Recorded(artifacts, {**plain.metrics, **metrics})
 
     def list(self) -> list[str]:
         """Return the names of the artifacts."""
-        return ["multi_pass_port_analysis_1day.pkl"]
+        return [*super().list(), f"multi_pass_port_analysis_{FREQ}.pkl"]
 
-    def _shuffled(self, pred: Any, random: np.random.Generator) -> Any:
+    def _on_scores(self) -> dict[str, Any]:
+        """Return the configuration with the recorder's predictions as the signal, whatever it was."""
+        strategy = self.config["strategy"]
+        return {**self.config, "strategy": {**strategy, "kwargs": {**strategy["kwargs"], "signal": "<PRED>"}}}
+
+    def _shuffled(self, pred: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
+        """Return `pred` with the scores of the first day that is traded on in another order."""
         import pandas as pd
 
         days = pred.index.get_level_values("datetime")
@@ -97,3 +120,16 @@ class MultiPassPortAnaRecord(PortAnaRecord):
         values = pred.iloc[:, 0].to_numpy(copy=True)
         values[rows] = random.permutation(values[rows])
         return pd.DataFrame({pred.columns[0]: values}, index=pred.index)
+
+
+def _part(emit: Emit, number: int, parts: int) -> Emit:
+    """Return an emit that shows progress as part `number` (from 0) of `parts`."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Progress):
+            step, total = number * event.total + event.step, parts * event.total
+            emit(Progress(stage=event.stage, step=step, total=total, unit=event.unit))
+        elif number == 0:
+            emit(event)
+
+    return tell

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..backtest import BacktestResult, backtest_from_config, indicator_analysis
+from ..backtest import BacktestResult, indicator_analysis
+from ..backtest.config import backtest_from_config
 from ..config import current_settings
 from ..data.provider import open_store
 from ..errors import ConfigError, Problem
-from ..events import Progress
-from ..metrics.risk import risk_analysis
+from ..events import Emit, LogLine, Progress
 from ..task.component import build_component
-from ._base import RecordTemplate
+from ._base import Recorded, RecordTemplate
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PortAnaRecord", "risk_frames", "risk_metrics"]
+__all__ = ["PortAnaRecord"]
 
 DEFAULT_CONFIG: Mapping[str, Any] = {
     "strategy": {"class": "TopkDropoutStrategy", "kwargs": {"signal": "<PRED>", "topk": 50, "n_drop": 5}},
@@ -35,16 +35,18 @@ DEFAULT_CONFIG: Mapping[str, Any] = {
         },
     },
 }
-EVERY = 20
+FREQ = "1day"
+_DAILY = ("day", "1day", "d", "1d")
+_METHODS = ("mean", "amount_weighted", "value_weighted")
 
 
 class PortAnaRecord(RecordTemplate):
     """Backtests the predictions and analyses the result, below ``portfolio_analysis``.
 
     Artifacts: ``report_normal_1day``, ``positions_normal_1day``, ``indicators_normal_1day``, ``port_analysis_1day``,
-    ``indicator_analysis_1day`` and the order ledger ``orders_1day``. Metrics:
-    ``1day.excess_return_{without,with}_cost.{mean,std,annualized_return,information_ratio,max_drawdown}`` and
-    ``1day.{ffr,pa,pos}``.
+    ``indicator_analysis_1day`` and the order ledger ``orders_1day``; see `qnb.backtest.BacktestResult`. Metrics:
+    ``1day.excess_return_{without,with}_cost.{mean,std,annualized_return,information_ratio,max_drawdown}``, summed
+    returns with 238 days a year (`qnb.metrics.risk.risk_analysis`), and ``1day.{ffr,pa,pos}``.
 
     Parameters
     ----------
@@ -52,18 +54,25 @@ class PortAnaRecord(RecordTemplate):
         Holds ``pred`` of a SignalRecord.
     config : mapping
         ``strategy`` (class, module_path, kwargs; ``signal: <PRED>`` is the recorder's predictions), ``backtest``
-        (start_time, end_time, account, benchmark, exchange_kwargs) and, if need be, ``executor``.
+        (start_time, end_time, account, benchmark, exchange_kwargs, mode) and, if need be, ``executor``. Default: the 50
+        best by turns of 5 against SH000300.
     risk_analysis_freq, indicator_analysis_freq : str or list, optional
         Frequencies to analyse; only ``day`` (``1day``) is there.
     indicator_analysis_method : {'mean', 'amount_weighted', 'value_weighted'}, optional
-        How the daily indicators are averaged.
+        How the daily indicators are averaged; default ``mean``.
     skip_existing : bool
         Do nothing when the artifacts are there already.
     model, dataset : object, optional
-        For strategies that want them.
+        For strategies whose constructor takes them.
+
+    Notes
+    -----
+    The market data is that of `qnb.init`, or of the run's settings in a worker: a record is made from a configuration,
+    which cannot hold a store.
     """
 
     artifact_path: ClassVar[str] = "portfolio_analysis"
+    needs: ClassVar[Any] = (("pred.pkl", "SignalRecord"),)
 
     def __init__(
         self,
@@ -77,79 +86,80 @@ class PortAnaRecord(RecordTemplate):
         dataset: Any = None,
     ) -> None:
         super().__init__(recorder, skip_existing)
-        self.config = config if config is not None else DEFAULT_CONFIG
+        self.config = DEFAULT_CONFIG if config is None else config
         self.risk_analysis_freq = risk_analysis_freq
         self.indicator_analysis_freq = indicator_analysis_freq
         self.indicator_analysis_method = indicator_analysis_method
         self.model = model
         self.dataset = dataset
-        for name in ("risk_analysis_freq", "indicator_analysis_freq"):
-            _only_daily(getattr(self, name), name)
+        problems = [
+            *_not_daily("risk_analysis_freq", risk_analysis_freq),
+            *_not_daily("indicator_analysis_freq", indicator_analysis_freq),
+        ]
+        if indicator_analysis_method not in (None, *_METHODS):
+            message = f"indicator_analysis_method {indicator_analysis_method!r} is not known"
+            problems.append(Problem(message, f"valid: {', '.join(_METHODS)}", "indicator_analysis_method"))
+        if problems:
+            raise ConfigError(problems)
 
-    def compute(self) -> tuple[Mapping[str, Any], Mapping[str, float]]:
-        """Run the backtest once and analyse it."""
-        result = self._backtest(self.load("pred.pkl"))
-        analysis = risk_frames(result.report)
-        indicators = indicator_analysis(result.indicators, method=self.indicator_analysis_method or "mean")
-        artifacts = {
-            "report_normal_1day.pkl": result.report,
-            "positions_normal_1day.pkl": result.positions,
-            "indicators_normal_1day.pkl": result.indicators,
-            "orders_1day.pkl": result.orders,
-            "port_analysis_1day.pkl": analysis,
-            "indicator_analysis_1day.pkl": indicators,
-        }
-        metrics = risk_metrics(analysis)
-        metrics |= {f"1day.{name}": float(value) for name, value in indicators["value"].items()}
-        return artifacts, metrics
+    def compute(self, emit: Emit) -> Recorded:
+        """Run the backtest and analyse it.
+
+        Raises
+        ------
+        BacktestError
+            When it cannot be run as asked.
+        """
+        return self._analysed(self.backtest(self.load("pred.pkl"), emit=emit))
 
     def list(self) -> list[str]:
         """Return the names of the artifacts."""
         stems = (
-            "report_normal",
-            "positions_normal",
-            "indicators_normal",
-            "orders",
-            "port_analysis",
-            "indicator_analysis",
-        )
-        return [f"{stem}_1day.pkl" for stem in stems]
+            "report_normal", "positions_normal", "indicators_normal", "port_analysis", "indicator_analysis", "orders",
+        )  # fmt: skip
+        return [f"{stem}_{FREQ}.pkl" for stem in stems]
 
-    def _backtest(self, pred: pd.DataFrame) -> BacktestResult:
+    def backtest(self, pred: pd.DataFrame, *, config: Mapping[str, Any] | None = None, emit: Emit) -> BacktestResult:
+        """Backtest `pred`, by default as the record's own configuration says; days done go to `emit`."""
         settings = current_settings()
-        inject = {"model": self.model, "dataset": self.dataset}
+        inject = {k: v for k, v in (("model", self.model), ("dataset", self.dataset)) if v is not None}
 
-        def build(config: Any) -> Any:
-            return build_component(config, "strategy", inject={k: v for k, v in inject.items() if v is not None})
+        def build(description: Any) -> Any:
+            return build_component(description, "strategy", inject=inject)
 
         def progress(done: int, total: int) -> None:
-            if done % EVERY == 0 or done == total:
-                self._emit(Progress(stage="portfolio", step=done, total=total, unit="day"))
+            emit(Progress(stage="portfolio", step=done, total=total, unit="day"))
 
-        return backtest_from_config(
-            self.config, signal=pred, store=open_store(settings), region=settings.region, build=build, progress=progress
-        )
+        result = backtest_from_config(
+            config or self.config, signal=pred, store=open_store(settings), region=settings.region, build=build,
+            progress=progress,
+        )  # fmt: skip
+        for note in result.notes:
+            emit(LogLine(text=note, level="warning", stage="portfolio"))
+        return result
 
-
-def risk_frames(report: pd.DataFrame) -> pd.DataFrame:
-    """Return the risk analysis of the excess return before and after cost, one column ``risk``, two index levels."""
-    import pandas as pd
-
-    excess = report["return"] - report["bench"]
-    return pd.concat(
-        {
-            "excess_return_without_cost": risk_analysis(excess, freq="day"),
-            "excess_return_with_cost": risk_analysis(excess - report["cost"], freq="day"),
+    def _analysed(self, result: BacktestResult) -> Recorded:
+        analysis = result.analysis()
+        indicators = indicator_analysis(result.indicators, method=self.indicator_analysis_method or "mean")
+        frames = {
+            **result.to_frames(),
+            f"port_analysis_{FREQ}": analysis,
+            f"indicator_analysis_{FREQ}": indicators,
         }
-    )
+        metrics = _risk_metrics(analysis)
+        metrics |= {f"{FREQ}.{name}": float(value) for name, value in indicators["value"].items()}
+        return Recorded({f"{name}.pkl": frame for name, frame in frames.items()}, metrics)
 
 
-def risk_metrics(analysis: pd.DataFrame) -> dict[str, float]:
-    """Return the rows of `risk_frames` as metrics ``1day.<return>.<measure>``."""
-    return {f"1day.{kind}.{measure}": float(value) for (kind, measure), value in analysis["risk"].items()}
+def _risk_metrics(analysis: pd.DataFrame) -> dict[str, float]:
+    """Return the rows of a risk analysis as metrics ``1day.<return>.<measure>``."""
+    return {f"{FREQ}.{'.'.join(key)}": float(v) for key, v in zip(analysis.index, analysis["risk"], strict=True)}
 
 
-def _only_daily(freq: str | Sequence[str] | None, name: str) -> None:
-    for one in [freq] if isinstance(freq, str) else freq or ():
-        if one not in ("day", "1day", "d", "1d"):
-            raise ConfigError([Problem(f"{name} {one!r}: only daily backtests can be analysed", "write day", name)])
+def _not_daily(name: str, freq: str | Sequence[str] | None) -> list[Problem]:
+    asked = [freq] if isinstance(freq, str) else list(freq or ())
+    return [
+        Problem(f"{name} {one!r}: backtests are daily, and so is their analysis", "write day", name)
+        for one in asked
+        if str(one).lower() not in _DAILY
+    ]

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, Problem
-from ._base import RecordTemplate
+from ..errors import DataError, EmptyDataError, ModelError, UnknownNameError
+from ..events import Emit, LogLine
+from ._base import Recorded, RecordTemplate
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["SignalRecord"]
 
+SEGMENT = "test"
+
 
 class SignalRecord(RecordTemplate):
-    """Saves ``pred`` (column score) and ``label`` (raw) of the test segment, index (datetime, instrument).
+    """Saves ``pred`` (column ``score``) and ``label`` of the segment ``test``, index (datetime, instrument).
+
+    The label is raw: before any learn processor. Without raw data (``drop_raw``), or for a dataset without labels,
+    there is none, and the log says so.
 
     Parameters
     ----------
     model : object
-        Fitted; ``predict(dataset)`` gives scores of the segment ``test``.
+        Fitted; ``predict(dataset)`` gives the scores.
     dataset : object
         What it predicts on.
     recorder : Recorder
@@ -32,34 +37,45 @@ class SignalRecord(RecordTemplate):
         self.model = model
         self.dataset = dataset
 
-    def compute(self) -> tuple[Mapping[str, Any], Mapping[str, float]]:
-        """Return predictions and labels; there are no labels where the raw data was dropped."""
-        artifacts: dict[str, Any] = {"pred.pkl": _frame(self.model.predict(self.dataset))}
-        label = self._label()
+    def compute(self, emit: Emit) -> Recorded:
+        """Return predictions and labels.
+
+        Raises
+        ------
+        ModelError
+            When `model` returns something else than scores by (datetime, instrument).
+        EmptyDataError
+            When it returns none.
+        """
+        artifacts: dict[str, Any] = {"pred.pkl": _scores(self.model.predict(self.dataset), type(self.model).__name__)}
+        label = self._label(emit)
         if label is not None:
             artifacts["label.pkl"] = label
-        return artifacts, {}
+        return Recorded(artifacts)
 
     def list(self) -> list[str]:
         """Return the names of the artifacts."""
         return ["pred.pkl", "label.pkl"]
 
-    def _label(self) -> pd.DataFrame | None:
-        prepare = getattr(self.dataset, "prepare", None)
-        if prepare is None:
+    def _label(self, emit: Emit) -> pd.DataFrame | None:
+        if not hasattr(self.dataset, "prepare"):
             return None
         try:
-            return prepare(segments="test", col_set="label", data_key="raw")
-        except AttributeError:  # the handler dropped its raw data
+            return self.dataset.prepare(SEGMENT, col_set="label", data_key="raw")
+        except (DataError, UnknownNameError) as error:  # raw data was dropped, or there is no column group "label"
+            emit(LogLine(text=f"no labels are recorded: {error}", level="warning", stage="predict"))
             return None
 
 
-def _frame(pred: Any) -> pd.DataFrame:
+def _scores(pred: Any, model: str) -> pd.DataFrame:
+    """Return predictions as a frame with the column ``score``."""
     import pandas as pd
 
-    if isinstance(pred, pd.Series):
-        return pred.to_frame("score")
-    if isinstance(pred, pd.DataFrame):
-        return pred
-    problem = Problem(f"predict returned {type(pred).__name__}", "return a Series with index (datetime, instrument)")
-    raise ConfigError([problem])
+    frame = pred.to_frame("score") if isinstance(pred, pd.Series) else pred
+    if not isinstance(frame, pd.DataFrame) or frame.index.nlevels != 2 or not frame.shape[1]:
+        raise ModelError(
+            f"{model}.predict returned a {type(pred).__name__}; return a Series with the index (datetime, instrument)"
+        )
+    if not len(frame):
+        raise EmptyDataError(f"{model} predicted nothing for the segment {SEGMENT!r}; check its dates against the data")
+    return frame
