@@ -90,7 +90,7 @@ class Subject:
 
     @property
     def handler_name(self) -> str:
-        """Class of the handler, '' for a ready one."""
+        """Class of the handler, '' for one that is not ours."""
         return _name(self.dataset.get("handler"))
 
     @property
@@ -100,7 +100,7 @@ class Subject:
 
     @property
     def model_name(self) -> str:
-        """Class of the model."""
+        """Class of the model, '' for one that is not ours."""
         return _name(self.task.model)
 
     @property
@@ -234,7 +234,7 @@ def _kwargs(config: Any) -> Mapping[str, Any]:
 
 
 def _name(config: Any) -> str:
-    """Return the class as it is called here: short keys and the peer's paths are resolved."""
+    """Return the class as it is called here, '' for one that is not ours: nothing is known of it."""
     from ..task.aliases import alias, is_peer_path
     from ..task.catalogue import kinds_of
 
@@ -247,5 +247,5 @@ def _name(config: Any) -> str:
     except (ConfigError, UnknownNameError):
         return ""
     if not what.module:
-        return next((m.name for m in kinds_of(what.name)), what.name)
-    return what.name
+        return next((m.name for m in kinds_of(what.name)), "")
+    return what.name if what.module.startswith("qnb.") else ""

@@ -14,8 +14,8 @@ from .types import misfit
 __all__ = ["BACKTEST", "EXCHANGE", "EXECUTOR", "check_portfolio"]
 
 BACKTEST: Mapping[str, str] = {
-    "start_time": "str",
-    "end_time": "str",
+    "start_time": "str | int",
+    "end_time": "str | int",
     "account": "float | dict",
     "benchmark": "str | list | dict",
     "exchange_kwargs": "dict",
@@ -26,8 +26,8 @@ BACKTEST: Mapping[str, str] = {
 
 EXCHANGE: Mapping[str, str] = {
     "freq": "str",
-    "start_time": "str",
-    "end_time": "str",
+    "start_time": "str | int",
+    "end_time": "str | int",
     "codes": "str | list | dict",
     "deal_price": "str | list",
     "subscribe_fields": "list",
@@ -53,13 +53,13 @@ EXECUTOR: Mapping[str, str] = {
     "indicator_config": "dict",
     "verbose": "bool",
     "track_data": "bool",
-    "start_time": "str",
-    "end_time": "str",
+    "start_time": "str | int",
+    "end_time": "str | int",
 }
 """Arguments of the one executor there is -> annotation."""
 
-_SECTIONS = ("strategy", "executor", "backtest")
-_NOT_NEGATIVE = ("open_cost", "close_cost", "min_cost", "impact_cost", "account")
+_SECTIONS = ("strategy", "executor", "backtest", "mode")
+_NOT_NEGATIVE = ("open_cost", "close_cost", "min_cost", "impact_cost")
 
 
 def check_portfolio(document: Document, path: Path, config: Mapping[str, Any]) -> list[Problem]:
@@ -69,6 +69,9 @@ def check_portfolio(document: Document, path: Path, config: Mapping[str, Any]) -
         problems += check_component(document, (*path, "strategy"), config["strategy"], "strategy")
     else:
         problems.append(document.problem("a portfolio without a strategy", path, remedy="write strategy:", key=True))
+    if (wrong := misfit(BACKTEST["mode"], config.get("mode"))) is not None:
+        message = f"mode must be {wrong.wanted}, received {config['mode']!r}"
+        problems.append(document.problem(message, (*path, "mode")))
     if config.get("executor") is not None:
         problems += _check_executor(document, (*path, "executor"), config["executor"])
     backtest = config.get("backtest")
@@ -125,8 +128,12 @@ def _check_value(document: Document, path: Path, value: Any) -> list[Problem]:
     if isinstance(value, int | float):
         if name in _NOT_NEGATIVE and value < 0:
             wanted = "must not be negative"
+        elif name == "account" and value <= 0:
+            wanted = "must be above 0"
         elif name in ("limit_threshold", "trade_unit") and value <= 0:
             wanted = "must be above 0, or null"
+    elif name == "account" and isinstance(value, Mapping) and "cash" not in value:
+        wanted = "must be a number, or a mapping with cash and holdings"
     elif name in ("deal_price", "limit_threshold") and isinstance(value, list):
         if len(value) != 2 or not all(isinstance(v, str) for v in value):
             wanted = "must be a pair of expressions, for buys and for sells"

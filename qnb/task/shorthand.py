@@ -306,7 +306,7 @@ class _Expansion:
         elif self.demo:
             self.set((*backtest, "benchmark"), _DEMO_BENCHMARK)
         elif get(self.values, ("backtest", "benchmark")) is ABSENT:
-            self._wrong("benchmark is missing", (), "write benchmark: SH000300, or strategy: null for no backtest")
+            self._wrong("benchmark is missing", (), "write benchmark: SH000300, or benchmark: null for none")
         given = self.values.get("backtest")
         if isinstance(given, Mapping):
             for key, value in given.items():

@@ -12,6 +12,7 @@ from typing import Any
 from ..config import Settings
 from ..errors import ConfigError, Problem, nearest
 from .arguments import check_component, unknown_key
+from .component import describe
 from .document import Document, Path
 
 __all__ = ["INIT_SECTIONS", "TOP_KEYS", "init_settings", "validate"]
@@ -46,6 +47,7 @@ _PEER_ONLY = """
 _WITHOUT_MEANING = frozenset(_PEER_ONLY.split())
 """Settings of the peer that there is nothing to set for here."""
 
+_NEEDS_PREDICTIONS = frozenset({"SigAnaRecord", "PortAnaRecord", "MultiPassPortAnaRecord"})
 _ACCEPTED = frozenset({"kernels", "exp_manager", *Settings.__dataclass_fields__})
 
 
@@ -140,12 +142,28 @@ def _check_setting(document: Document, path: Path, value: Any) -> list[Problem]:
 def _check_records(document: Document, records: Any) -> list[Problem]:
     if records is None:
         return []
-    if not isinstance(records, list):
-        return _check_record(document, ("task", "record"), records)
+    listed = isinstance(records, list)
     problems: list[Problem] = []
-    for number, record in enumerate(records):
-        problems += _check_record(document, ("task", "record", number), record)
+    predicted = False
+    for number, record in enumerate(records if listed else [records]):
+        path: Path = ("task", "record", number) if listed else ("task", "record")
+        found = _check_record(document, path, record)
+        name = _record_name(record)
+        predicted = predicted or name not in _NEEDS_PREDICTIONS
+        if not predicted and not found:
+            message = f"{name} needs the predictions of a SignalRecord"
+            found = [document.problem(message, path, remedy="put - SignalRecord before it")]
+        problems += found
     return problems
+
+
+def _record_name(record: Any) -> str:
+    """Return the class of a record of ours, '' for any other."""
+    try:
+        what = describe(record)
+    except ConfigError:
+        return ""
+    return what.name if not what.module or what.module.startswith(("qlib.", "qnb.")) else ""
 
 
 def _check_record(document: Document, path: Path, record: Any) -> list[Problem]:

@@ -8,6 +8,8 @@ import pytest
 
 from qnb.errors import ConfigError, Problem
 from qnb.task.booster_parameters import BOOSTER_PARAMETERS
+from qnb.task.filters import FILTERS
+from qnb.task.portfolio import BACKTEST, EXCHANGE
 from qnb.task.spec import Task, load_task
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
@@ -70,6 +72,8 @@ def test_the_good_one_is_good() -> None:
         ("account: 100000000", "§acount: 100000000", "unknown key 'acount' in backtest", "'account'"),
         ("open_cost: 0.0005", "§opencost: 0.0005", "unknown key 'opencost' in exchange_kwargs", "'open_cost'"),
         ("open_cost: 0.0005", "open_cost: §-0.1", "open_cost must not be negative", ""),
+        ("account: 100000000", "account: §0", "account must be above 0", ""),
+        ("  backtest:\n", "  §mde: strict\n  backtest:\n", "unknown key 'mde' in config", "'mode'"),
         ("deal_price: close", "deal_price: §[close]", "deal_price must be a pair of expressions", ""),
         ("account: 100000000", "account: 1e8\n    §open_cost: 0.1", "unknown key 'open_cost'", "into exchange_kwargs"),
         ("{config: *port", "{§confg: *port", "PortAnaRecord takes no argument 'confg'", "'config'"),
@@ -87,6 +91,16 @@ def test_one_mistake_one_message(old: str, new: str, message: str, remedy: str) 
     quoted = text.split("\n")[line - 1][column - 1] == "'"
     containers = "[" in new and "received [" in problem.message
     assert (problem.line, problem.column) == (line + 1, column + quoted if not containers else problem.column)
+
+
+def test_records_that_need_predictions() -> None:
+    head = GOOD[: GOOD.index("  record:")]
+    line = head.count("\n") + 2
+    (problem,) = problems_of(f"{head}  record:\n    - SigAnaRecord\n    - SignalRecord\n")
+    assert (problem.message, problem.line) == ("SigAnaRecord needs the predictions of a SignalRecord", line)
+    (problem,) = problems_of(f"{head}  record:\n    class: PortAnaRecord\n")
+    assert "PortAnaRecord needs" in problem.message
+    assert problems_of(f"{head}  record: [SignalRecord, SigAnaRecord]\n") == []
 
 
 def test_filters_of_a_universe() -> None:
@@ -204,7 +218,23 @@ def test_a_class_of_the_notebook_is_left_to_the_run() -> None:
     assert problems_of(GOOD.replace("module_path: qlib.contrib.model.gbdt", "module_path: __main__")) == []
 
 
-# --- the table of booster parameters
+# --- tables that must agree with what they describe
+
+
+def test_keys_of_the_backtest_are_those_of_the_engine() -> None:
+    from qnb.backtest.config import BACKTEST_KEYS
+    from qnb.backtest.spec import ExchangeSpec
+
+    assert set(BACKTEST) == set(BACKTEST_KEYS)
+    assert set(EXCHANGE) >= set(ExchangeSpec.__dataclass_fields__) - {"ffr_weight"}
+
+
+def test_filters_are_those_of_the_engine() -> None:
+    from qnb.data.filters import filter_from_config
+
+    for kind, keys in FILTERS.items():
+        values = {"name_rule_re": "SH", "rule_expression": "$close > 5", "keep": True}
+        assert filter_from_config({"filter_type": kind, **{k: values.get(k) for k in keys}})
 
 
 def test_booster_parameters_know_what_the_libraries_know() -> None:
