@@ -22,8 +22,9 @@ import numpy as np
 from ...errors import DataError
 from ..calendar import standard_freq
 from ..writer import format_times
+from .checks import CHECKS, SEVERITIES, Check
 from .members import check_groups, check_universe
-from .report import CHECKS, SEVERITIES, Check, DoctorReport, Finding, sorted_findings
+from .report import DoctorReport, Finding, sorted_findings
 from .structure import Instrument, check_calendar, check_fields, load_calendar, load_instrument
 from .values import Limits, check_values
 

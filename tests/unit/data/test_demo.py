@@ -154,6 +154,12 @@ def test_unfinished_store_is_made_again(small_store: Path, tmp_path: Path) -> No
     assert digest(ensure_demo(instruments=40, years=2, seed=3, cache_dir=tmp_path)) == digest(small_store)
 
 
+def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot write beside"):
+        ensure_demo(instruments=10, years=1, cache_dir=tmp_path / "file")
+
+
 def test_progress_reaches_the_end(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     ensure_demo(instruments=10, years=1, cache_dir=tmp_path, progress=lambda done, total: seen.append((done, total)))
