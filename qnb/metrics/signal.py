@@ -6,6 +6,7 @@ a value.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,17 +64,18 @@ def long_short(score: pd.Series, label: pd.Series, *, quantile: float = 0.2) -> 
     """
     if not score.index.equals(label.index):
         label = label.reindex(score.index)
-    days, day = np.unique(score.index.get_level_values(0).to_numpy(), return_inverse=True)
-    x, y = score.to_numpy(dtype=np.float64), label.to_numpy(dtype=np.float64)
-    size = np.bincount(day, minlength=len(days))
-    first = np.cumsum(size) - size
+    days, x, y = _by_date(score.index.get_level_values(0).to_numpy(), score, label)
+    starts = _starts(days)
+    size = np.diff(starts)
+    day = np.repeat(np.arange(len(size)), size)
+    place = np.arange(len(x)) - starts[day]
+    inside = place < (size * quantile).astype(np.int64)[day]
     sides = []
     for key in (-x, x):
-        order = np.lexsort((key, day))  # ties keep the order of the rows, NaN come last
-        place = np.arange(len(order)) - first[day[order]]
-        chosen = order[(place < (size * quantile).astype(np.int64)[day[order]]) & ~np.isnan(x[order])]
-        sides.append(_means(day[chosen], y[chosen], len(days)))
-    return _by_day(days, (sides[0] - sides[1]) / 2), _by_day(days, _means(day, y, len(days)))
+        chosen = _sorted_within(starts, key)[inside]
+        chosen = chosen[~np.isnan(x[chosen])]
+        sides.append(_means(day[chosen], y[chosen], len(size)))
+    return _by_day(days, (sides[0] - sides[1]) / 2), _by_day(days, _means(day, y, len(size)))
 
 
 def group_returns(score: pd.Series, label: pd.Series, *, groups: int = 5) -> pd.DataFrame:
@@ -83,7 +85,7 @@ def group_returns(score: pd.Series, label: pd.Series, *, groups: int = 5) -> pd.
     days, x, y = _pairs(score, label)
     starts = _starts(days)
     table = np.full((len(starts) - 1, groups), np.nan)
-    for k, (a, b) in enumerate(zip(starts[:-1], starts[1:], strict=True)):  # one pass a day
+    for k, (a, b) in enumerate(pairwise(starts)):  # one pass a day
         parts = np.array_split(y[a:b][np.argsort(-x[a:b], kind="stable")], groups)
         table[k] = [p.mean() if len(p) else np.nan for p in parts]
     return pd.DataFrame(table, index=_by_day(days, table[:, 0]).index, columns=pd.RangeIndex(1, groups + 1))
@@ -103,11 +105,14 @@ def _pairs(score: pd.Series, label: pd.Series) -> tuple[np.ndarray, np.ndarray, 
     """Return day, score and label of the rows with both, ordered by day."""
     if not score.index.equals(label.index):
         label = label.reindex(score.index)
-    days = score.index.get_level_values(0).to_numpy()
-    x = score.to_numpy(dtype=np.float64)
-    y = label.to_numpy(dtype=np.float64)
+    days, x, y = _by_date(score.index.get_level_values(0).to_numpy(), score, label)
     keep = ~(np.isnan(x) | np.isnan(y))
-    days, x, y = days[keep], x[keep], y[keep]
+    return days[keep], x[keep], y[keep]
+
+
+def _by_date(days: np.ndarray, score: pd.Series, label: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return dates, scores and labels as float64, ordered by date."""
+    x, y = score.to_numpy(dtype=np.float64), label.to_numpy(dtype=np.float64)
     if len(days) and (days[1:] < days[:-1]).any():
         order = np.argsort(days, kind="stable")
         days, x, y = days[order], x[order], y[order]
@@ -145,8 +150,9 @@ def _ranks(days: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return average ranks within each day."""
     if not len(x):
         return x
-    day = np.repeat(np.arange(len(_starts(days)) - 1), np.diff(_starts(days)))
-    order = np.lexsort((x, day))
+    starts = _starts(days)
+    day = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    order = _sorted_within(starts, x)
     values, of = x[order], day[order]
     new = np.concatenate(([True], (values[1:] != values[:-1]) | (of[1:] != of[:-1])))
     run = np.cumsum(new) - 1
@@ -155,6 +161,23 @@ def _ranks(days: np.ndarray, x: np.ndarray) -> np.ndarray:
     ranks = np.empty(len(x))
     ranks[order] = ((first + last) / 2)[run]
     return ranks
+
+
+def _sorted_within(starts: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the rows sorted by `x` within each day; ties keep their order, NaN come last.
+
+    Days become the rows of a matrix, padded with NaN: sorting those is some ten times faster than one sort over
+    (day, x). Days of very different length are sorted the slow way.
+    """
+    count = np.diff(starts)
+    width = int(count.max(initial=0))
+    if width * len(count) > 4 * len(x):
+        return np.lexsort((x, np.repeat(np.arange(len(count)), count)))
+    inside = np.arange(width) < count[:, None]
+    table = np.full((len(count), width), np.nan)
+    table[inside] = x
+    order = np.argsort(table, axis=1, kind="stable")
+    return (starts[:-1, None] + order)[inside]
 
 
 def _all_days(score: pd.Series, values: pd.Series) -> pd.Series:
