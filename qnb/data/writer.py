@@ -9,13 +9,15 @@ A store is a folder::
 
 `new_version` builds the next version of a store in a hidden folder beside it, in which unchanged files are hard links,
 and exchanges the two folders with one system call. Whoever reads sees the old store or the new one; a process that is
-killed on the way leaves the old one, and a hidden folder that the next writer removes. Files are never written in
-place, so arrays that somebody has mapped stay as they are.
+killed on the way leaves the old one, and a hidden folder that the next writer removes. (A loss of power is left to the
+file system: nothing is flushed to the disk.) Files are never written in place, so arrays that somebody has mapped stay
+as they are.
 """
 
 from __future__ import annotations
 
 import ctypes
+import glob
 import os
 import secrets
 import shutil
@@ -239,7 +241,7 @@ def _recover(target: Path) -> None:
             shutil.rmtree(old)
         else:
             os.rename(old, target)
-    for leftover in target.parent.glob(f".{target.name}.build-*"):
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.build-*"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 

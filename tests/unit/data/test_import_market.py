@@ -417,11 +417,11 @@ def test_killed_import_leaves_the_old_store(tmp_path: Path, at: int) -> None:
 
 def test_killed_between_two_renames_is_put_right(tmp_path: Path) -> None:
     """Systems without an exchange of folders rename twice; a store that lies under its old name is brought back."""
-    store = tmp_path / "store"
+    store = tmp_path / "store [1]"
     import_market(write(tmp_path / "in", ["A"]), store)
     before = digest(store)
-    store.rename(tmp_path / ".store.old")
-    (tmp_path / ".store.build-1-ab").mkdir()
+    store.rename(tmp_path / ".store [1].old")
+    (tmp_path / ".store [1].build-1-ab").mkdir()
     with lock_store(store):
         assert digest(store) == before
     assert leftovers(tmp_path) == []
