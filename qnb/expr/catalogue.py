@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from ..errors import ConfigError, Problem
 from ..registry import members
@@ -66,7 +66,7 @@ def register_custom_ops(custom_ops: Iterable[Any]) -> None:
             path, _, name = config.rpartition(":")
             config = {"class": name, "module_path": path}
         found = config if isinstance(config, type) else resolve(config, "operator")[0]
-        register_operator(found)
+        register_operator(cast("type[Operator]", found))
 
 
 def operator_fingerprint(operator: type[Operator]) -> str:

@@ -25,7 +25,7 @@ from .layout import Slice, trimmed_layout
 from .native import kernel
 from .nodes import Call, fields_of, to_text, walk
 from .parse import parse
-from .passes import Reader, compute_kept, extents_of
+from .passes import Reader, bars_a_day, compute_kept, extents_of
 from .plan import Mode, build_plan
 from .program import Program, Worker
 from .protocols import FieldSource
@@ -163,14 +163,6 @@ def _compute(
         _release(matrix, first, stop)
 
 
-def bars_a_day(calendar: np.ndarray) -> int:
-    """Return the most calendar rows that one day has; 1 for daily data."""
-    if len(calendar) < 2:
-        return 1
-    _, counts = np.unique(calendar.astype("datetime64[D]"), return_counts=True)
-    return int(counts.max())
-
-
 def _blocks(rows: Rows, row_bytes: int) -> Iterator[tuple[int, int]]:
     """Yield ranges of rows of whole days whose part of the matrix is about `BLOCK_BYTES`."""
     most = max(1, BLOCK_BYTES // row_bytes)
@@ -206,12 +198,14 @@ def _run_chunks(
         def emit(column: int, values: np.ndarray) -> None:
             np.copyto(block[column, :n], values, casting="unsafe")
 
-        worker.run(chunk, emit)
-        scatter(
-            block.ctypes.data, worker.capacity, columns.ctypes.data, len(columns), chunk.places.ctypes.data,
-            chunk.targets.ctypes.data, len(chunk.targets), matrix.ctypes.data, matrix.shape[1],
-        )  # fmt: skip
-        spare.put((worker, block))
+        try:
+            worker.run(chunk, emit)
+            scatter(
+                block.ctypes.data, worker.capacity, columns.ctypes.data, len(columns), chunk.places.ctypes.data,
+                chunk.targets.ctypes.data, len(chunk.targets), matrix.ctypes.data, matrix.shape[1],
+            )  # fmt: skip
+        finally:
+            spare.put((worker, block))
         return len(chunk.targets)
 
     if workers == 1:

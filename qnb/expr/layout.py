@@ -1,4 +1,4 @@
-"""Ragged rows: which calendar rows of which instruments a pass computes, and where the rows asked for lie among them."""
+"""Ragged rows: which calendar rows of which instruments a pass computes, and where the rows asked for are in them."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
 """Translates the kernels from Python to machine code with LLVM: a small, typed part of Python and nothing else.
 
-The kernels of `qnb.expr.kernels` are plain loops over numbers on pointers. Type inference for all of Python costs several
+The kernels of `qnb.expr.kernels` are plain loops over numbers on pointers. Type inference for all of Python costs
 seconds on a first run; this part needs none, so the kernels are ready in a fraction of a second. It knows
 
 * ``int`` (64 bit), ``float`` (double) and ``bool`` variables, each of one type throughout, set before use;
 * assignment, ``if``, ``while``, ``for`` over ``range`` with a constant step, loads and stores ``p[i]``;
-* ``+ - * /``, ``//`` and ``%`` of numbers that are not negative, ``&``, comparisons, ``and or not``, ``a if c else b``,
-  ``float()``, ``int()`` (towards zero), ``sqrt()``, and float constants of the module.
+* ``+ - * /``, ``//`` and ``%`` of numbers that are not negative, ``&``, comparisons, ``and or not``,
+  ``a if c else b``, ``float()``, ``int()`` (towards zero), ``sqrt()``, and float constants of the module.
 
-Division by zero and indices are not checked. Everything else is a `TypeError` that names the line. Products and sums may
-be fused and divisions turned into multiplications (``contract``, ``arcp``); NaN and infinity keep their meaning.
+Division by zero and indices are not checked. Everything else is a `TypeError` that names the line. A product and a sum
+may be fused, and a division become a multiplication (``contract``, ``arcp``); NaN and infinity keep their meaning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["compile_object", "host_machine", "target_name", "translate"]
+__all__ = ["compile_object", "host_machine", "signature_of", "target_name", "translate"]
 
 _FAST = "contract arcp "
 _ARITHMETIC = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul"}
@@ -33,16 +33,31 @@ _INT, _FLOAT, _BOOL = "i64", "double", "i1"
 _ELEMENTS = {"f8": _FLOAT, "f4": "float", "i8": _INT}
 
 
-def translate(function: Callable[..., Any], signature: Mapping[str, str]) -> str:
+def signature_of(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the type of each parameter as its annotation says: ``f8*``, ``f4*``, ``i8*`` pointers, ``i8`` an int.
+
+    Raises
+    ------
+    TypeError
+        An annotation is none of ``F8``, ``F4``, ``I8`` and ``int``.
+    """
+    kinds = {"F8": "f8*", "F4": "f4*", "I8": "i8*", "int": "i8"}
+    found = {}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.annotation not in kinds:
+            raise TypeError(f"{function.__name__}: parameter {parameter.name} must be one of {', '.join(kinds)}")
+        found[parameter.name] = kinds[parameter.annotation]
+    return found
+
+
+def translate(function: Callable[..., Any]) -> str:
     """Return LLVM assembly of `function`.
 
     Parameters
     ----------
     function : callable
-        Written in the part of Python described above.
-    signature : mapping of str to str
-        Type of each parameter: ``f8*``, ``f4*``, ``i8*`` pointers to float64, float32 and int64, ``i8`` an int. No two
-        pointers that are written through may overlap.
+        Written in the part of Python described above, with the annotations of `qnb.expr.kernels.types`. No two pointers
+        that are written through may overlap.
 
     Raises
     ------
@@ -51,7 +66,7 @@ def translate(function: Callable[..., Any], signature: Mapping[str, str]) -> str
     """
     tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(tree, ast.FunctionDef)
-    return _Function(tree, signature, function.__globals__).text()
+    return _Function(tree, signature_of(function), function.__globals__).text()
 
 
 def compile_object(assembly: str) -> bytes:
@@ -104,9 +119,6 @@ class _Function:
         self.block = "entry"
 
     def text(self) -> str:
-        names = [a.arg for a in self.tree.args.args]
-        if names != list(self.signature):
-            raise TypeError(f"{self.tree.name} has the parameters {names}, not {list(self.signature)}")
         heads, setup = [], []
         for name, kind in self.signature.items():
             if kind.endswith("*"):
@@ -139,7 +151,9 @@ class _Function:
         self.store(node.targets[0], self.value(node.value))
 
     def do_AugAssign(self, node: ast.AugAssign) -> None:
-        left = ast.copy_location(ast.Name(node.target.id, ast.Load()), node) if isinstance(node.target, ast.Name) else None
+        left = (
+            ast.copy_location(ast.Name(node.target.id, ast.Load()), node) if isinstance(node.target, ast.Name) else None
+        )
         if left is None:
             raise self.refused(node)
         self.store(node.target, self.value(ast.copy_location(ast.BinOp(left, node.op, node.value), node)))

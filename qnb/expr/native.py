@@ -22,19 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from ..config import default_cache_dir
-from . import kernels, machine
+from . import machine
+from .kernels import source_of
 
 __all__ = ["kernel", "kernel_dir"]
 
 _LOG = logging.getLogger(__name__)
-_ROLLING = {
-    "x": "f8*", "y": "f8*", "starts": "i8*", "stops": "i8*", "days": "i8*", "segments": "i8", "n": "i8", "flags": "i8",
-    "out": "f8*", "stride": "i8", "work": "f8*",
-}  # fmt: skip
-_SCATTER = {
-    "src": "f4*", "stride": "i8", "columns": "i8*", "count": "i8", "places": "i8*", "targets": "i8*", "rows": "i8",
-    "dst": "f4*", "width": "i8",
-}  # fmt: skip
 _FORMAT = 1
 
 _loaded: dict[str, Callable[..., None]] = {}
@@ -63,13 +56,13 @@ def kernel_dir() -> Path:
 def _load(name: str) -> Callable[..., None]:
     import llvmlite.binding as llvm
 
-    function = getattr(kernels, name)
-    signature = _SCATTER if name == "scatter" else _ROLLING
+    function = source_of(name)
+    signature = machine.signature_of(function)
     source = "\0".join([str(_FORMAT), name, inspect.getsource(function), repr(signature), machine.target_name()])
     path = kernel_dir() / f"{name}-{hashlib.blake2b(source.encode(), digest_size=12).hexdigest()}.o"
     code = _read(path)
     if code is None:
-        code = machine.compile_object(machine.translate(function, signature))
+        code = machine.compile_object(machine.translate(function))
         _keep(path, code)
     engine = _linker(llvm)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))

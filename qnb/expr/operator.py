@@ -8,7 +8,7 @@ Write one by deriving from the family it belongs to:
 `Series`
     one instrument's values in time; ``compute(*arrays)`` with the window of `reach`
 `CrossSection`
-    one day's values over all members; ``compute(values, groups)``
+    one day's values over all members; ``compute(values, cells, count)``
 """
 
 from __future__ import annotations
@@ -66,19 +66,26 @@ class Reach:
         Rows ahead; None is all there is. Anything but 0 reads the future.
     loaded : int or None
         Rows back that are loaded for it in compat mode, where that differs from `left`.
-    same_day : str
-        ``"past"`` if it also reads the earlier bars of the same day, ``"whole"`` if all of them, else ''.
+    days_back, days_ahead : int
+        Days whose bars it reads besides, today's being the first; with daily data, 1 is today's row alone.
     """
 
     left: int | None = 0
     right: int | None = 0
     loaded: int | None = None
-    same_day: str = ""
+    days_back: int = 0
+    days_ahead: int = 0
 
     @property
     def reads_future(self) -> bool:
-        """Whether it reads rows after today's."""
-        return self.right != 0 or self.same_day == "whole"
+        """Whether it reads rows after today's; the later bars of the same day count."""
+        return self.right != 0 or self.days_ahead > 0
+
+    def rows(self, bars: int) -> tuple[int | None, int | None]:
+        """Return the rows back and ahead where a day has at most `bars` rows; None is all there are."""
+        back = self.days_back * bars - 1 if self.days_back else 0
+        ahead = self.days_ahead * bars - 1 if self.days_ahead else 0
+        return None if self.left is None else self.left + back, None if self.right is None else self.right + ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +237,10 @@ class Series(Operator):
 class CrossSection(Operator):
     """An operator over one day's values of all members of the universe.
 
-    A subclass gives ``compute(values, days, groups)``: values float64 of all members' rows ordered by day, the
-    start of each day among them (days + 1 positions), and the group of each row or None; it returns an array like
-    `values`. Values of instruments that are no members on a day are NaN there.
+    A subclass gives ``compute(values, cells, count, *numbers)``: `values` are those of all members on all days,
+    float64, NaN where there is none; `cells` tells for each the cross-section it belongs to, counted from 0 to
+    `count` - 1: a day, or with a text argument that names a grouping (``sector``) a day and a group. It returns an
+    array like `values`. On days on which an instrument is no member, it has no value.
     """
 
     @classmethod
@@ -240,8 +248,8 @@ class CrossSection(Operator):
         """Return the cost of sorting each day."""
         return 120.0
 
-    def compute(self, values: np.ndarray, days: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-        """Return the result for all days."""
+    def compute(self, values: np.ndarray, cells: np.ndarray, count: int, *numbers: float) -> np.ndarray:
+        """Return the result for all cross-sections."""
         raise NotImplementedError(f"{type(self).__name__} has no compute()")
 
 

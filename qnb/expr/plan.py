@@ -99,7 +99,12 @@ class Plan:
 
 
 def build_plan(
-    trees: Sequence[Node], *, mode: Mode = "compat", known: Sequence[str] | None = None, bars: int = 1
+    trees: Sequence[Node],
+    *,
+    mode: Mode = "compat",
+    known: Sequence[str] | None = None,
+    bars: int = 1,
+    origin: int | None = None,
 ) -> Plan:
     """Return the plan for `trees`.
 
@@ -113,6 +118,8 @@ def build_plan(
         Fields of the store; others are missing everywhere and are not computed with.
     bars : int
         Most calendar rows in one day.
+    origin : int, optional
+        Rows before the first day at which operators without a window start, where it is not for the expression to say.
 
     Raises
     ------
@@ -120,7 +127,7 @@ def build_plan(
         An operator is given a column of a type it cannot take.
     """
     builder = Builder(mode=mode, known=None if known is None else frozenset(known), bars=bars)
-    outputs = [builder.lower_top(tree) for tree in trees]
+    outputs = [builder.lower_top(tree, origin) for tree in trees]
     return builder.plan(outputs)
 
 
@@ -134,11 +141,9 @@ def loaded_rows(tree: Node, bars: int = 1) -> tuple[int, int]:
     if tree.operator in ("P", "PRef"):
         return 0, 0
     reach = operator.reach(plain_values(operator, tree.args))
-    own = reach.loaded if reach.loaded is not None else (reach.left or 0)
-    if reach.same_day:
-        own += bars - 1
-    ahead = (reach.right or 0) + (bars - 1 if reach.same_day == "whole" else 0)
-    return left + own, right + ahead
+    back, ahead = reach.rows(bars)
+    own = reach.loaded if reach.loaded is not None else (back or 0)
+    return left + own, right + (ahead or 0)
 
 
 class Builder:
@@ -164,9 +169,10 @@ class Builder:
         """Whether oddities of the peer are mended."""
         return self.mode == "strict"
 
-    def lower_top(self, tree: Node) -> int:
+    def lower_top(self, tree: Node, origin: int | None = None) -> int:
         """Lower a whole expression and return the value of its column."""
         left, right = loaded_rows(tree, self.bars)
+        left = left if origin is None else origin
         self.origin = None if self.strict else left
         column = self.lower(tree)
         self.history = self.history if self.history < 0 else max(self.history, left)
@@ -270,9 +276,8 @@ class Builder:
                 self.ahead = -1
             anchor = self._anchor(reach.loaded is not None)
             return self.keep(self._value("series", inputs, (*key, anchor), kind))
-        bars = self.bars - 1 if reach.same_day else 0
-        ahead = self.bars - 1 if reach.same_day == "whole" else 0
-        return self._value("series", inputs, (*key, None), kind, left=reach.left + bars, right=reach.right + ahead)
+        back, ahead = reach.rows(self.bars)
+        return self._value("series", inputs, (*key, None), kind, left=back or 0, right=ahead or 0)
 
     def instance(self, operator: type[Operator]) -> Any:
         """Return the one instance of `operator` in this plan."""
@@ -298,18 +303,27 @@ class Builder:
             return column
         return self._value("kept", (column.id,), ("rows",), source.kind)
 
-    def across(self, operator: type[CrossSection], column: Column, grouping: str | None) -> Column:
+    def across(
+        self, operator: type[CrossSection], column: Column, grouping: str | None, numbers: tuple[float, ...] = ()
+    ) -> Column:
         """Return a cross-section of `column` over the members of each day, in groups if there is a grouping."""
         source = self.cast(column, DOUBLE)
-        return self._value("kept", (source.id,), ("across", operator, grouping), DOUBLE)
+        return self._value("kept", (source.id,), ("across", operator, grouping, numbers), DOUBLE)
 
     def elsewhere(self, tree: Node, instrument: str) -> Column:
         """Return `tree` of another instrument, on the same days."""
-        return self._value("kept", (), ("elsewhere", instrument, tree, self.origin), DOUBLE)
+        child = Builder(mode=self.mode, known=self.known, bars=self.bars)
+        child.origin = self.origin
+        column = child.lower(tree)
+        if child.history < 0:
+            self.history = -1
+        if child.ahead < 0:
+            self.ahead = -1
+        return self._value("kept", (), ("elsewhere", instrument, tree, self.origin), column.kind)
 
-    def published(self, tree: Node, period: int | None, rows: int) -> Column:
-        """Return `tree` over point-in-time figures as they were known on each day."""
-        return self._value("kept", (), ("published", tree, period, rows), SINGLE)
+    def published(self, tree: Node, period: int | None = None) -> Column:
+        """Return `tree` over point-in-time figures as they were known on each day; only of `period` if it is given."""
+        return self._value("kept", (), ("published", tree, period), SINGLE)
 
     def plan(self, outputs: Sequence[int]) -> Plan:
         """Return the plan that computes `outputs`."""
@@ -395,7 +409,9 @@ def lower_call(builder: Builder, operator: type[Operator], tree: Call) -> Column
         return builder.element(function, operands, operator.result(kinds, values))
     columns = [builder.lower(a) for a in tree.args if isinstance(a, Field | Call)]
     if issubclass(operator, CrossSection):
-        return builder.across(operator, columns[0], next((v for v in values if isinstance(v, str)), None))
+        grouping = next((v for v in values if isinstance(v, str)), None)
+        numbers = tuple(v for v in values if isinstance(v, int | float))
+        return builder.across(operator, columns[0], grouping, numbers)
     if issubclass(operator, Series):
         wide = [builder.cast(c, DOUBLE) for c in columns]
         function = builder.series_function(operator, tuple(isinstance(a, Field | Call) for a in tree.args))

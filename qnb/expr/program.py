@@ -22,7 +22,11 @@ from .segments import Segment
 
 __all__ = ["Program", "Worker"]
 
-_TYPES = {SINGLE: np.dtype(np.float32), DOUBLE: np.dtype(np.float64), BOOL: np.dtype(np.bool_)}
+_TYPES: dict[str, np.dtype[Any]] = {
+    SINGLE: np.dtype(np.float32),
+    DOUBLE: np.dtype(np.float64),
+    BOOL: np.dtype(np.bool_),
+}
 _OUTPUTS: dict[str, dict[str, int]] = {
     "sums": {"sum": 1, "mean": 2},
     "moments": {"var": 1, "std": 2},
@@ -305,12 +309,12 @@ def _binary(function: np.ufunc, slots: list[Any], scalars: Any, b: int, k: int) 
     x, y = scalars
     if left is not None and right is not None:
         (lb, lk), (rb, rk) = left, right
-        return lambda w, c: function(w.view[lb][lk], w.view[rb][rk], w.view[b][k])
+        return lambda w, c: function(w.view[lb][lk], w.view[rb][rk], out=w.view[b][k])
     if left is not None:
         lb, lk = left
-        return lambda w, c: function(w.view[lb][lk], y, w.view[b][k])
+        return lambda w, c: function(w.view[lb][lk], y, out=w.view[b][k])
     rb, rk = right
-    return lambda w, c: function(x, w.view[rb][rk], w.view[b][k])
+    return lambda w, c: function(x, w.view[rb][rk], out=w.view[b][k])
 
 
 def _ordered(values: Sequence[Value], wanted: Sequence[int]) -> list[int]:

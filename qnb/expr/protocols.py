@@ -11,15 +11,12 @@ __all__ = ["FieldSource"]
 
 
 class FieldSource(Protocol):
-    """Fields of instruments on one calendar.
+    """Fields of instruments on one calendar."""
 
-    Attributes
-    ----------
-    calendar : ndarray of datetime64[ns], shape (days,)
-        Days or times, ascending.
-    """
-
-    calendar: np.ndarray
+    @property
+    def calendar(self) -> np.ndarray:
+        """Days or times, datetime64[ns], ascending."""
+        ...
 
     @property
     def fingerprint(self) -> str:
@@ -32,6 +29,10 @@ class FieldSource(Protocol):
 
     def extent(self, instrument: str, fields: Sequence[str] | None = None) -> tuple[int, int]:
         """Return the half-open range of calendar positions in which one of `fields` (None: any) has values."""
+        ...
+
+    def instruments(self) -> Sequence[str]:
+        """Return the names of all instruments."""
         ...
 
     def fields(self) -> Sequence[str]:

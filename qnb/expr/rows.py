@@ -112,9 +112,11 @@ class Rows:
         import pandas as pd
 
         first, stop = (int(self.days[0]), int(self.days[-1]) + 1) if len(self) else (0, 0)
+        levels: list[Any] = [pd.DatetimeIndex(self.calendar[first:stop]), pd.Index(self.instruments, dtype=object)]
+        codes: list[Any] = [self.days - first, self.codes]
         return pd.MultiIndex(
-            levels=[pd.DatetimeIndex(self.calendar[first:stop]), pd.Index(self.instruments, dtype=object)],
-            codes=[self.days - first, self.codes],
+            levels=levels,
+            codes=codes,
             names=["datetime", "instrument"],
             verify_integrity=False,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator as py
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,8 +18,8 @@ _ONE = (Parameter("feature", "operand"),)
 
 
 class _Arithmetic(Element):
-    signature = _PAIR
-    truth = False  # whether two conditions give a condition in compat mode, as numpy has it
+    signature: ClassVar[tuple[Parameter, ...]] = _PAIR
+    truth: ClassVar[bool] = False  # whether two conditions give a condition in compat mode, as numpy has it
 
     @classmethod
     def lower(cls, builder: Builder, args: Any, values: Any) -> Column:

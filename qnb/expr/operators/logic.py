@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Ne(_Comparison):
 
 
 class _Logic(Element):
-    signature = _FLAGS
+    signature: ClassVar[tuple[Parameter, ...]] = _FLAGS
 
     @classmethod
     def lower(cls, builder: Builder, args: Any, values: Any) -> Column:
@@ -135,7 +135,7 @@ class IsNull(Element):
     """Whether the value is NaN."""
 
     signature = _ONE
-    ufunc = np.isnan
+    ufunc: ClassVar[np.ufunc | None] = np.isnan
 
     @classmethod
     def result(cls, kinds: Any, values: Any) -> str:

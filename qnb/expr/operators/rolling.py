@@ -23,7 +23,7 @@ _X_N = (Parameter("feature", "series"), Parameter("N", "window"))
 
 
 class _Rolling(Series):
-    signature = _X_N
+    signature: ClassVar[tuple[Parameter, ...]] = _X_N
     kernel: ClassVar[str] = ""
     output: ClassVar[Any] = ""
     decays: ClassVar[bool] = True

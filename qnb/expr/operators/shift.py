@@ -44,7 +44,7 @@ class Ref(Series):
 
 
 class Delta(Ref):
-    """The value less that of N rows ago. In compat mode NaN on the first day asked for, where the peer loads too little.
+    """The value less that of N rows ago. In compat mode NaN on the first day asked for, as the peer loads too little.
 
     N = 0 is 0; in compat mode it is the value less the first one that is loaded.
     """
@@ -88,7 +88,7 @@ class Cut(Series):
     @classmethod
     def reach(cls, values: Sequence[Any]) -> Reach:
         """The rows that are loaded and cut off; none of them is read."""
-        left, right = values
+        left, _ = values
         return Reach(left=0, right=0, loaded=int(left or 0))
 
     @classmethod
