@@ -18,7 +18,9 @@ Only `model` is needed on the demo market. What is expanded keeps the place of t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path as FilePath
 from typing import Any
 
 from .. import registry
@@ -77,8 +79,16 @@ class _Expansion:
         self.out: dict[str, Any] = {}
         self.places = {"": document.places[""]} if "" in document.places else {}
         self.problems: list[Problem] = []
+        self.uri: Any = "demo"
+        self.member: registry.Member | None = None  # the model, if it is one of ours
+
+    @property
+    def demo(self) -> bool:
+        """Whether the market is the embedded one."""
+        return isinstance(self.uri, str) and (self.uri == "demo" or self.uri.startswith("demo:"))
 
     def run(self) -> None:
+        """Fill `out`, `places` and `problems`."""
         self._init_section()
         self.out["task"] = {}
         self._model()
@@ -86,8 +96,6 @@ class _Expansion:
         self._dataset(segments)
         self._records(segments)
         self._leftovers()
-
-    # --- where things go
 
     def move(self, source: Path, target: Path) -> Any:
         """Put the value at `source` to `target` with all of its places."""
@@ -115,16 +123,18 @@ class _Expansion:
     def _wrong(self, message: str, path: Path, remedy: str = "", *, key: bool = False) -> None:
         self.problems.append(self.document.problem(message, path, remedy=remedy, key=key))
 
-    # --- the sections
-
     def _init_section(self) -> None:
         for section in (*_INIT, "experiment_name"):
             if section in self.values:
                 self.move((section,), (section,))
         section = next((s for s in _INIT if s in self.out), "qnb_init")
         if "market" in self.values:
-            if not isinstance(self.values["market"], str):
-                self._wrong(f"market must be text, received {self.values['market']!r}", ("market",), "demo or a folder")
+            market = self.values["market"]
+            if not isinstance(market, str):
+                self._wrong(f"market must be text, received {market!r}", ("market",), "demo or a folder")
+            elif re.fullmatch(r"\w+", market) and market != "demo" and not FilePath(market).is_dir():
+                message = f"market says where the data is, and there is no folder {market!r}"
+                self._wrong(message, ("market",), f"for instruments write universe: {market}")
             self.move(("market",), (section, "provider_uri"))
         elif get(self.out, (section, "provider_uri")) is ABSENT:
             self.set((section, "provider_uri"), "demo")
@@ -132,9 +142,7 @@ class _Expansion:
             self.move(("region",), (section, "region"))
         if "experiment" in self.values:
             self.move(("experiment",), ("experiment_name",))
-        uri = get(self.out, (section, "provider_uri"))
-        self.demo = isinstance(uri, str) and (uri == "demo" or uri.startswith("demo:"))
-        self.uri = uri
+        self.uri = get(self.out, (section, "provider_uri"))
 
     def _segments(self) -> Mapping[str, Any]:
         target: Path = ("task", "dataset", "kwargs", "segments")
@@ -158,7 +166,6 @@ class _Expansion:
     def _model(self) -> None:
         model = self.values.get("model", ABSENT)
         target: Path = ("task", "model")
-        self.member = None
         if model is ABSENT:
             return  # validation says that there is none
         if isinstance(model, Mapping) and len(model) == 1 and "class" not in model and "func" not in model:
@@ -181,7 +188,7 @@ class _Expansion:
             try:
                 self.member = catalogue.locate("model", described["class"])
             except UnknownNameError:
-                self.member = None  # validation says so, with the nearest names
+                return  # validation says so, with the nearest names
 
     def _dataset(self, segments: Mapping[str, Any]) -> None:
         handler: Path = ("task", "dataset", "kwargs", "handler")

@@ -139,9 +139,6 @@ def test_from_document_takes_python_values() -> None:
         Task.from_document(document)
 
 
-# --- overrides
-
-
 def test_set_changes_a_value_and_reads_yaml() -> None:
     task = load_task(GOOD, overrides=("task.model.kwargs.num_leaves=64", "task.model.kwargs.learning_rate=1e-2"))
     assert task.model["kwargs"]["num_leaves"] == 64

@@ -124,9 +124,6 @@ def test_long_text_is_refused() -> None:
     assert "characters" in problems_of("a: " + "x" * 1_100_000)[0].message
 
 
-# --- templates
-
-
 def test_variables_of_the_notebook_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QNB_TEST_TOPK", "30")
     assert parse("topk: {{ QNB_TEST_TOPK }}\n").values == {"topk": 30}
@@ -208,9 +205,6 @@ def test_a_template_that_grows_is_stopped() -> None:
     assert "grows without end" in problems_of(text)[0].message
 
 
-# --- files
-
-
 def test_base_config(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("a: {x: 1, y: 2}\nlist: [1, 2]\ngone: 1\nm: &m csi300\nuse: *m\n")
     text = "BASE_CONFIG_PATH: base.yaml\na: {y: 20, z: 30}\nlist: [3]\ngone: __DROP__\n"
@@ -251,9 +245,6 @@ def test_sys_with_a_wrong_key_and_a_missing_folder(tmp_path: Path) -> None:
     assert (problem.line, problem.remedy) == (3, "did you mean 'rel_path'?")
     document = parse("sys: {rel_path: nowhere}\n", base_dir=tmp_path)
     assert [w.severity for w in document.warnings] == ["warning"]
-
-
-# --- references
 
 
 def test_references() -> None:

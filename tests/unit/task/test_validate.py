@@ -162,9 +162,6 @@ def test_settings_of_the_peer_without_meaning_here_are_left_out() -> None:
     assert set(load_task(text).settings) == {"provider_uri", "region", "kernels"}
 
 
-# --- a user's own classes
-
-
 def test_own_class_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import torch\nfrom qnb.training.model import BaseModel\n\n"
@@ -216,9 +213,6 @@ def test_files_that_are_missing_or_broken(tmp_path: Path) -> None:
 
 def test_a_class_of_the_notebook_is_left_to_the_run() -> None:
     assert problems_of(GOOD.replace("module_path: qlib.contrib.model.gbdt", "module_path: __main__")) == []
-
-
-# --- tables that must agree with what they describe
 
 
 def test_keys_of_the_backtest_are_those_of_the_engine() -> None:
