@@ -101,7 +101,7 @@ def run_backtest(
     framed, signal = signal_of(signal, strategy)
     first, last = _range(signal, store, start, end)
     scores = Scores.from_signal(signal, calendar=store.calendar, first=first, last=last)
-    cash, holdings = initial_holdings(account, store=store, first=first, strict=strict)
+    cash, holdings = initial_holdings(account, store=store, first=first)
     instruments = {*scores.instruments, *holdings, *getattr(strategy, "extra_instruments", ())}
     if quotes is None or not quotes.covers(instruments, first, last):
         quotes = Quotes(store, instruments=instruments, first=first, last=last)

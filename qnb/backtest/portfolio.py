@@ -92,16 +92,14 @@ class Portfolio:
         self.cash, self.delayed = self.cash + self.delayed, 0.0
 
 
-def initial_holdings(
-    account: Any, *, store: QuoteSource, first: int, strict: bool = False
-) -> tuple[float, dict[str, tuple[float, float]]]:
+def initial_holdings(account: Any, *, store: QuoteSource, first: int) -> tuple[float, dict[str, tuple[float, float]]]:
     """Return cash and ``{instrument: (amount, price)}`` of an account as a workflow gives it.
 
     Parameters
     ----------
     account : float or mapping
         Cash, or ``{"cash": 1e6, "SH600000": 1000, "SH600004": {"amount": 200, "price": 9.8}}``; amounts in adjusted
-        shares. A missing price is the last close of the 30 days up to the first day (strict: before it).
+        shares. A missing price is the last close of the 30 days before the first day.
     store : QuoteSource
         Where closes are read.
     first : int
@@ -122,7 +120,7 @@ def initial_holdings(
     for name, what in account.items():
         if name != "cash":
             amount, price = _amount_and_price(str(name), what)
-            holdings[str(name)] = (amount, _recent_close(store, str(name), first, strict) if price is None else price)
+            holdings[str(name)] = (amount, _recent_close(store, str(name), first) if price is None else price)
     return float(account["cash"]), holdings
 
 
@@ -138,7 +136,7 @@ def _amount_and_price(name: str, what: Any) -> tuple[float, float | None]:
     return float(what), None if price is None else float(price)
 
 
-def _recent_close(store: QuoteSource, name: str, first: int, strict: bool) -> float:
+def _recent_close(store: QuoteSource, name: str, first: int) -> float:
     found = store.series(name, "close")
     if found is None:
         near = nearest(name, store.instruments())
@@ -146,10 +144,10 @@ def _recent_close(store: QuoteSource, name: str, first: int, strict: bool) -> fl
     start, values = found
     day = store.calendar[first]
     oldest = int(np.searchsorted(store.calendar, day - np.timedelta64(_PRICE_DAYS, "D")))
-    recent = np.asarray(values[max(oldest - start, 0) : max(first + (not strict) - start, 0)], dtype=np.float64)
+    recent = np.asarray(values[max(oldest - start, 0) : max(first - start, 0)], dtype=np.float64)
     recent = recent[~np.isnan(recent)]
     if not len(recent):
         raise BacktestError(
-            f"holding {name!r} has no close in the {_PRICE_DAYS} days up to {np.datetime64(day, 'D')}; give its price"
+            f"holding {name!r} has no close in the {_PRICE_DAYS} days before {np.datetime64(day, 'D')}; give its price"
         )
     return float(recent[-1])

@@ -156,7 +156,7 @@ def _towards(day: Day, target: np.ndarray, named: np.ndarray) -> Decision:
 
 
 @lru_cache(maxsize=4096)
-def _shuffle(count: int) -> tuple[int, ...]:
+def _shuffle(count: int) -> np.ndarray:
     order = list(range(count))
     random.Random(0).shuffle(order)  # noqa: S311 - a fixed sequence, not a secret
-    return tuple(order)
+    return np.array(order, dtype=np.int64)
