@@ -91,7 +91,7 @@ class Subject:
     @property
     def handler_name(self) -> str:
         """Class of the handler, '' for one that is not ours."""
-        return _name(self.dataset.get("handler"))
+        return _name(self.dataset.get("handler"), "handler")
 
     @property
     def handler(self) -> Mapping[str, Any]:
@@ -101,7 +101,7 @@ class Subject:
     @property
     def model_name(self) -> str:
         """Class of the model, '' for one that is not ours."""
-        return _name(self.task.model)
+        return _name(self.task.model, "model")
 
     @property
     def model(self) -> Mapping[str, Any]:
@@ -112,7 +112,7 @@ class Subject:
         """Yield (dotted path, arguments) of every record template whose class is one of `names`."""
         raw = self.task.document["task"].get("record")
         for number, record in enumerate(self.task.records):
-            if _name(record) in names:
+            if _name(record, "record") in names:
                 yield (f"task.record.{number}" if isinstance(raw, list) else "task.record"), _kwargs(record)
 
     def problem(
@@ -233,10 +233,10 @@ def _kwargs(config: Any) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _name(config: Any) -> str:
+def _name(config: Any, kind: str) -> str:
     """Return the class as it is called here, '' for one that is not ours: nothing is known of it."""
     from ..task.aliases import alias, is_peer_path
-    from ..task.catalogue import kinds_of
+    from ..task.catalogue import locate
 
     if not isinstance(config, str | Mapping) or not config:
         return ""
@@ -244,8 +244,8 @@ def _name(config: Any) -> str:
         what = describe(config)
         if is_peer_path(what.module):
             return alias(what.module, what.name)[1]
+        if not what.module:
+            return locate(kind, what.name).name
     except (ConfigError, UnknownNameError):
         return ""
-    if not what.module:
-        return next((m.name for m in kinds_of(what.name)), "")
     return what.name if what.module.startswith("qnb.") else ""
