@@ -53,13 +53,18 @@ PROCESSORS = [
     ),
 ]  # fmt: skip
 
-SEGMENTS = {"train": ["2018-01-01", "2018-02-28"], "test": ["2018-03-01", "2018-04-30"]}
+SEGMENTS = {"train": ["2018-05-02", "2018-05-31"], "test": ["2018-06-01", "2018-06-29"]}
+MEMBERS = {
+    **{f"SH{600000 + i}": [["2018-05-02", "2018-06-29"]] for i in (0, 9, 10, 11, 15, 16, 18, 19, 28, 29, 30, 31, 36)},
+    "SH600048": [["2018-05-02", "2018-05-18"], ["2018-06-11", "2018-06-29"]],
+    "SH600050": [["2018-06-11", "2018-06-29"]],
+}
 HANDLER = {
-    "instruments": [f"SH{600000 + i}" for i in (0, 4, 9, 10, 11, 15, 16, 18, 19, 28, 29, 30, 31, 36, 48, 50)],
-    "start_time": "2018-01-01",
-    "end_time": "2018-04-30",
-    "fit_start_time": "2018-01-01",
-    "fit_end_time": "2018-02-28",
+    "instruments": MEMBERS,
+    "start_time": "2018-05-02",
+    "end_time": "2018-06-29",
+    "fit_start_time": "2018-05-02",
+    "fit_end_time": "2018-05-31",
     "infer_processors": [
         {"class": "RobustZScoreNorm", "kwargs": {"fields_group": "feature"}},
         {"class": "Fillna", "kwargs": {"fields_group": "feature"}},

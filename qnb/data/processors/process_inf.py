@@ -24,8 +24,6 @@ class ProcessInf(TableProcessor):
 
     def transform(self, table: Table, work: Workspace) -> Table:
         """Return the table without infinities."""
-        if not any(_has_inf(b, len(table), work) for b in table.blocks):
-            return table
         blocks = list(table.blocks)
         for i, block in enumerate(table.blocks):
             if _has_inf(block, len(table), work):
