@@ -107,7 +107,7 @@ def inspect_component(
         if what.module and error.kind == "module":
             return None, document.problem(_said(error), (*path, "module_path"), remedy=_remedy(error))
         if is_peer_path(what.module):
-            remedy = _near_miss(what.name, catalogue.names(error.kind))
+            remedy = _near_miss(what.name, (*catalogue.names(kind), *catalogue.names(error.kind)))
             return None, document.problem(f"qnb has no {what.name} of {what.module}", here, remedy=remedy)
         if _is_entry_point(kind, what.name):
             return None, None
@@ -238,6 +238,9 @@ def _check_nested(document: Document, path: Path, name: str, value: Any) -> list
         return check_filters(document, (*path, "filter_pipe"), value["filter_pipe"])
     if name == "filter_pipe" and value is not None:
         return check_filters(document, path, value)
+    if name == "pt_model_uri" and isinstance(value, str):  # a class alone; its arguments stand beside it
+        _, problem = inspect_component(document, path, describe(value), "network")
+        return [problem] if problem is not None else []
     kind = _NESTED.get(name)
     if kind is None or value is None:
         return []

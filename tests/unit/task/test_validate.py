@@ -116,6 +116,17 @@ def test_filters_of_a_universe() -> None:
     assert (problem.message, problem.remedy) == ("ExpressionDFilter has no key 'keeps'", "did you mean 'keep'?")
 
 
+def test_the_class_of_a_network() -> None:
+    text = (WORKFLOWS / "general_windows.yaml").read_text()
+    good, base = "qlib.contrib.model.pytorch_gru_ts.GRUModel", WORKFLOWS
+    assert problems_of(text, base_dir=base) == []
+    (problem,) = problems_of(text.replace(good, "qlib.contrib.model.pytorch_gru_ts.GRUModl"), base_dir=base)
+    assert "qnb has no GRUModl" in problem.message
+    assert problem.remedy == "did you mean 'GRUModel'?"
+    assert problem.line == text[: text.index(good)].count("\n") + 1
+    assert problems_of(text.replace(good, "GRUModel"), base_dir=base) == []
+
+
 def test_all_problems_at_once_in_order_and_counted_from_the_cell() -> None:
     text = GOOD.replace("learning_rate", "learning_rat").replace("num_leaves: 210", "num_leave: 210")
     text = text.replace("      segments:\n", "      segmets:\n").replace("class: Alpha158\n", "class: Alpha15\n")
