@@ -87,14 +87,17 @@ class Cache:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            return self._dropped(key, f"its description cannot be read ({error})")
+            self._dropped(key, f"its description cannot be read ({error})")
+            return None
         why = _mismatch(data, described, stat)
         if why:
-            return self._dropped(key, why)
+            self._dropped(key, why)
+            return None
         try:
             array = np.load(data, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
-            return self._dropped(key, str(error))
+            self._dropped(key, str(error))
+            return None
         with suppress(OSError):
             os.utime(note)
         return array

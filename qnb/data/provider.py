@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ..cache import Cache
 from ..config import DEMO_URI, Settings
@@ -41,7 +42,8 @@ def store_path(uri: str, settings: Settings) -> Path:
         return Path(uri).expanduser()
     from .demo import ensure_demo
 
-    return ensure_demo(**demo_arguments(uri), cache_dir=settings.cache_dir)
+    arguments: dict[str, Any] = dict(demo_arguments(uri))
+    return ensure_demo(**arguments, cache_dir=settings.cache_dir)
 
 
 def demo_arguments(uri: str) -> dict[str, int]:

@@ -1,1 +1,60 @@
-"""Factor expressions: language, plan and columnar evaluation."""
+"""Factor expressions: language, plan and columnar evaluation.
+
+::
+
+    text ─parse▶ Node ─plan▶ Plan (shared terms, windows) ─evaluate▶ float32 (rows, fields)
+
+Names are loaded on first use, so that reading an expression imports no compiler.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .catalogue import operators, register_operator
+    from .evaluate import evaluate
+    from .explain import Explanation, explain
+    from .operator import CrossSection, Element, Parameter, Reach, Series
+    from .parse import parse
+    from .protocols import FieldSource
+    from .rows import Rows
+
+__all__ = [
+    "CrossSection",
+    "Element",
+    "Explanation",
+    "FieldSource",
+    "Parameter",
+    "Reach",
+    "Rows",
+    "Series",
+    "evaluate",
+    "explain",
+    "operators",
+    "parse",
+    "register_operator",
+]
+
+_HOMES = {
+    "CrossSection": "operator",
+    "Element": "operator",
+    "Explanation": "explain",
+    "FieldSource": "protocols",
+    "Parameter": "operator",
+    "Reach": "operator",
+    "Rows": "rows",
+    "Series": "operator",
+    "evaluate": "evaluate",
+    "explain": "explain",
+    "operators": "catalogue",
+    "parse": "parse",
+    "register_operator": "catalogue",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

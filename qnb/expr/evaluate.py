@@ -23,7 +23,7 @@ from ..errors import CacheError, UnknownNameError, nearest
 from .catalogue import operator_fingerprint, operators
 from .layout import Slice, trimmed_layout
 from .native import kernel
-from .nodes import Call, fields_of, to_text, walk
+from .nodes import Call, Node, fields_of, to_text, walk
 from .parse import parse
 from .passes import Reader, bars_a_day, compute_kept, extents_of
 from .plan import Mode, build_plan
@@ -92,7 +92,7 @@ def evaluate(
     _check_fields(trees, known)
     if cache is None:
         matrix = np.empty((len(rows), len(trees)), np.float32)
-        _compute(trees, source, rows, known, matrix, threads, progress, mode)
+        _compute(trees, fields, source, rows, known, matrix, threads, progress, mode)
         return matrix
     key = evaluation_key(fields, source, rows, mode=mode)
     found = cache.get_array(key)
@@ -105,7 +105,7 @@ def evaluate(
             if found is None:
                 label = f"{len(trees)} fields, {len(rows)} rows"
                 with cache.create_array(key, (len(rows), len(trees)), np.float32, label=label) as matrix:
-                    _compute(trees, source, rows, known, matrix, threads, progress, mode)
+                    _compute(trees, fields, source, rows, known, matrix, threads, progress, mode)
                 found = cache.get_array(key)
         if found is not None:
             return found
@@ -123,8 +123,8 @@ def evaluation_key(fields: Sequence[str], source: FieldSource, rows: Rows, *, mo
     return "fields-" + digest(ENGINE_VERSION, mode, texts, own, source.fingerprint, rows.fingerprint)
 
 
-def _check_fields(trees: Sequence[object], known: Sequence[str]) -> None:
-    read = sorted({name.lower() for tree in trees for name in fields_of(tree)})  # type: ignore[arg-type]
+def _check_fields(trees: Sequence[Node], known: Sequence[str]) -> None:
+    read = sorted({name.lower() for tree in trees for name in fields_of(tree)})
     missing = [name for name in read if name not in known]
     if missing and len(missing) == len(read):
         raise UnknownNameError("field", "$" + missing[0], ["$" + k for k in known])
@@ -135,7 +135,8 @@ def _check_fields(trees: Sequence[object], known: Sequence[str]) -> None:
 
 
 def _compute(
-    trees: Sequence[object],
+    trees: Sequence[Node],
+    texts: Sequence[str],
     source: FieldSource,
     rows: Rows,
     known: Sequence[str],
@@ -146,7 +147,7 @@ def _compute(
 ) -> None:
     if not len(rows):
         return
-    plan = build_plan(trees, mode=mode, known=known, bars=bars_a_day(source.calendar))  # type: ignore[arg-type]
+    plan = build_plan(trees, mode=mode, known=known, bars=bars_a_day(source.calendar), texts=texts)
     extents = extents_of(source, rows.instruments, plan.fields)
     kept = compute_kept(plan, source, rows, extents, threads=threads, mode=mode)
     program = Program(plan, plan.outputs, Reader(source, rows, kept), start=rows.start)

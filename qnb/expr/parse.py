@@ -111,8 +111,9 @@ class _Reader:
         node = self.expression(0)
         if self.next.kind != "end":
             raise self._unexpected(self.next)
-        if isinstance(node, Text):
-            raise self.error("a text is no expression", self.tokens[0])
+        if isinstance(node, Text | Number):
+            what = "text" if isinstance(node, Text) else "number"
+            raise self.error(f"a {what} alone is no expression; it must read at least one field", self.tokens[0])
         return node
 
     def expression(self, floor: int) -> Node:

@@ -105,6 +105,7 @@ def build_plan(
     known: Sequence[str] | None = None,
     bars: int = 1,
     origin: int | None = None,
+    texts: Sequence[str] = (),
 ) -> Plan:
     """Return the plan for `trees`.
 
@@ -120,6 +121,8 @@ def build_plan(
         Most calendar rows in one day.
     origin : int, optional
         Rows before the first day at which operators without a window start, where it is not for the expression to say.
+    texts : sequence of str, optional
+        The texts of `trees`, for messages.
 
     Raises
     ------
@@ -127,7 +130,14 @@ def build_plan(
         An operator is given a column of a type it cannot take.
     """
     builder = Builder(mode=mode, known=None if known is None else frozenset(known), bars=bars)
-    outputs = [builder.lower_top(tree, origin) for tree in trees]
+    outputs = []
+    for k, tree in enumerate(trees):
+        try:
+            outputs.append(builder.lower_top(tree, origin))
+        except ExpressionError as error:
+            if error.text or not texts:
+                raise
+            raise ExpressionError(error.message, text=texts[k], column=error.column) from None
     return builder.plan(outputs)
 
 
