@@ -96,8 +96,8 @@ def build_component(
 
     Examples
     --------
-    >>> build_component({"class": "OrderedDict", "module_path": "collections", "kwargs": {"a": 1}})
-    OrderedDict({'a': 1})
+    >>> build_component({"class": "Fraction", "module_path": "fractions", "kwargs": {"numerator": 3}})
+    Fraction(3, 1)
     """
     if accept and isinstance(config, accept):
         return config
