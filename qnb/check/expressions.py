@@ -7,11 +7,12 @@ from functools import cache
 from typing import Any
 
 from ..errors import ConfigError, ExpressionError, Problem, UnknownNameError, nearest
-from ..expr.nodes import Call, Field, Node, Number, Text, walk
+from ..expr.explain import explain
+from ..expr.nodes import Field, Node, walk
 from ..expr.parse import parse
 from .subject import HANDLER, Expression, Subject
 
-__all__ = ["DEFAULT_LABEL", "check_expressions", "expressions_of", "labels_of", "reads_ahead"]
+__all__ = ["DEFAULT_LABEL", "check_expressions", "expressions_of", "labels_of"]
 
 DEFAULT_LABEL = "Ref($close, -2)/Ref($close, -1) - 1"
 """Label of the feature sets where the task names none."""
@@ -41,10 +42,8 @@ def check_expressions(subject: Subject) -> Iterator[Problem]:
             yield subject.problem(message, expression.path, remedy=remedy, offset=error.column - 1)
             continue
         yield from _fields(subject, expression, node, told)
-        if not expression.label and ".feature." in f".{expression.path}." and reads_ahead(node) > 0:
-            message = f"a feature reads {reads_ahead(node)} days ahead: {_short(expression.text)}"
-            remedy = "it would not be known on its day; only labels look ahead"
-            yield subject.problem(message, expression.path, remedy=remedy, severity="warning")
+        if not expression.label and ".feature." in f".{expression.path}.":
+            yield from _ahead(subject, expression)
 
 
 def expressions_of(subject: Subject) -> Iterator[Expression]:
@@ -69,19 +68,14 @@ def labels_of(subject: Subject) -> Iterator[Expression]:
     yield from found
 
 
-def reads_ahead(node: Node) -> int:
-    """Return how many rows after its own a value of `node` needs.
-
-    Examples
-    --------
-    >>> reads_ahead(parse("Ref($close, -2)/Ref($close, -1) - 1"))
-    2
-    """
-    if not isinstance(node, Call):
-        return 0
-    plain = tuple(a.value for a in node.args if isinstance(a, Number | Text))
-    below = max((reads_ahead(a) for a in node.args), default=0)
-    return below + _operators()[node.operator].reach(plain).right
+def _ahead(subject: Subject, expression: Expression) -> Iterator[Problem]:
+    """Yield a feature that reads the future."""
+    found = explain(expression.text)
+    if found.reads_future:
+        days = "all later days" if found.right is None else f"{found.right} days ahead"
+        message = f"a feature reads {days}: {_short(expression.text)}"
+        remedy = "it would not be known on its day; only labels look ahead"
+        yield subject.problem(message, expression.path, remedy=remedy, severity="warning")
 
 
 def _split_at_commas(first: Expression, following: list[Expression]) -> str:
@@ -99,12 +93,6 @@ def _split_at_commas(first: Expression, following: list[Expression]) -> str:
                 break
             return _COMMA.join(parts)
     return ""
-
-
-def _operators() -> Mapping[str, Any]:
-    from ..expr.catalogue import operators
-
-    return operators()
 
 
 def _register(subject: Subject) -> Iterator[Problem]:

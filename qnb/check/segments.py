@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import ExpressionError, Problem
-from ..expr.parse import parse
-from .expressions import labels_of, reads_ahead
+from ..expr.explain import explain
+from .expressions import labels_of
 from .subject import HANDLER, SEGMENTS, Market, Subject, day, first_moment, last_moment
 
 __all__ = ["Span", "check_segments", "read_span"]
@@ -199,10 +199,10 @@ def _fit_window(subject: Subject, market: Market, train: Span | None) -> Iterato
 def _label_reach(subject: Subject, market: Market, spans: dict[str, Span]) -> Iterator[Problem]:
     for label in labels_of(subject):
         try:
-            reach = reads_ahead(parse(label.text))
+            reach = explain(label.text).right
         except ExpressionError:
-            continue
-        if reach <= 0:
+            continue  # told by the check of expressions
+        if not reach:  # None is all later days, whatever they are
             continue
         for name, span in spans.items():
             yield from _reach_of(subject, market, spans, name, span, label.path, reach)

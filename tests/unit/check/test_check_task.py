@@ -118,6 +118,7 @@ def test_the_good_one_is_good(store: Path) -> None:
         (STD, "'Std($close, 10)/§)'", "unexpected ')'", "", "error"),
         (STD, "'Std(§$cap, 10)'", "no field $cap", "NaN", "warning"),
         (STD, "'§Ref($close, -1)'", "reads 1 days ahead", "", "warning"),
+        (STD, "'§BFillNan($close)'", "reads all later days", "", "warning"),
         (STD, "§Std($close, 10)", "Std($close, 10) was split at its commas", "quotes", "error"),
         ('["Ref($close, -2)', '["Ref(§$clse, -2)', "no field $clse", "$close", "error"),
         ("{deal_price: close}", "{deal_price: §clsoe}", "no field $clsoe", "$close", "error"),
