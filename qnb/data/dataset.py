@@ -20,7 +20,6 @@ from ..task.component import build_component
 from .handler import DataHandler, DataHandlerLP
 from .protocols import DataKey, Sample
 from .recipe import recipe_of
-from .selection import rows_of
 from .spans import bounds_of, rows_between, span_of, text_of
 from .table import Table
 
@@ -278,8 +277,7 @@ class DatasetH:
             span = self.segments[segment]
         else:
             span = span_of(segment, "segment")
-        rows = rows_of(table, slice(*span))
-        assert isinstance(rows, slice)
+        rows = rows_between(table.index, *span)
         if _is_empty(rows):
             raise EmptyDataError(_outside(table, {str(segment): span}))
         if data_key == "learn" and "label" in table.groups:

@@ -15,7 +15,7 @@ from ..task.component import build_component, is_description
 from .loader import DataLoader, LoadContext
 from .pipeline import FitMode, Prepared, ProcessType, content_address, prepare_table
 from .protocols import DATA_KEYS, DataKey
-from .selection import rows_of
+from .selection import column_set, rows_of
 from .table import Table
 
 if TYPE_CHECKING:
@@ -156,14 +156,14 @@ class DataHandler:
             rows = rows_of(table, selector, level)
         if proc_func is not None:
             table, rows = table_of(proc_func(frame_of(table, rows=rows).copy())), slice(None)
-        groups, levels = _column_set(table, col_set)
+        groups, levels = column_set(table, col_set)
         frame = frame_of(table, groups, rows=rows, levels=levels, guards=self._guards)
         return _squeezed(frame, selector, level) if squeeze else frame
 
     def get_cols(self, col_set: str | Sequence[str] = CS_ALL, data_key: DataKey = "infer") -> list[Any]:
         """Return the column names of `col_set`: names, or (group, name) for ``"__raw"`` and lists."""
         table = self.table(data_key)
-        groups, levels = _column_set(table, col_set)
+        groups, levels = column_set(table, col_set)
         wanted = table.groups if groups is None else groups
         pairs = [(g, n) for w in wanted for g, n in table.columns if g == w]
         return pairs if levels == 2 and not table.flat else [n for _, n in pairs]
@@ -377,19 +377,6 @@ class DataHandlerLP(DataHandler):
             threads=context.threads,
             emit=context.emit,
         )
-
-
-def _column_set(table: Table, col_set: str | Sequence[str]) -> tuple[tuple[str, ...] | None, int]:
-    """Return the groups that `col_set` means (None for all) and the number of column levels."""
-    if table.flat or col_set == DataHandler.CS_ALL:
-        return None, 1
-    if isinstance(col_set, str):
-        if col_set == DataHandler.CS_RAW:
-            return None, 2
-        table.select(col_set)
-        return (col_set,), 1
-    table.select(list(col_set))
-    return tuple(col_set), 2
 
 
 def _squeezed(frame: pd.DataFrame, selector: Any, level: str | int | None) -> Any:

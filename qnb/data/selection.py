@@ -1,9 +1,10 @@
-"""Which rows of a table a selector means."""
+"""Which rows of a table a selector means, and which columns a column set."""
 
 from __future__ import annotations
 
 import datetime as dt
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from .protocols import RowIndex
 from .spans import point, rows_between, text_of
 from .table import Table
 
-__all__ = ["rows_of"]
+__all__ = ["column_set", "rows_of"]
 
 _LEVELS = {"datetime": 0, "instrument": 1, 0: 0, 1: 1}
 
@@ -50,6 +51,30 @@ def rows_of(table: Table, selector: Any, level: str | int = "datetime") -> slice
     if _LEVELS[level] == 0:
         return _dates(index, selector)
     return _instruments(index, selector)
+
+
+def column_set(table: Table, col_set: str | Sequence[str]) -> tuple[tuple[str, ...] | None, int]:
+    """Return the groups that `col_set` means (None for all) and how many column levels a frame of it has.
+
+    Parameters
+    ----------
+    col_set : str or sequence of str
+        ``"__all"``, ``"__raw"``, a group, or several groups.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such group.
+    """
+    if table.flat or col_set == "__all":
+        return None, 1
+    if isinstance(col_set, str):
+        if col_set == "__raw":
+            return None, 2
+        table.select(col_set)
+        return (col_set,), 1
+    table.select(list(col_set))
+    return tuple(col_set), 2
 
 
 def _dates(index: RowIndex, selector: Any) -> slice | np.ndarray:

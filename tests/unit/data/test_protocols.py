@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
+import pytest
 
 from qnb.data.protocols import RowIndex, WindowSample
 
@@ -55,3 +59,10 @@ def test_gather_pads_with_nan() -> None:
     assert np.isnan(got[0, 0]).all()
     np.testing.assert_array_equal(got[1], [[0, 1], [2, 3]])
     np.testing.assert_array_equal(sample.y[:, 0], [1, 3, 5])
+
+
+@pytest.mark.parametrize("module", ["protocols", "splits", "table", "processor", "pipeline", "handler", "dataset"])
+def test_importing_loads_neither_pandas_nor_numba(module: str) -> None:
+    code = f"import qnb.data.{module}, sys; print('pandas' in sys.modules, 'numba' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert out.stdout.split() == ["False", "False"]
