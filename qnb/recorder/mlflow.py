@@ -263,7 +263,7 @@ class MlflowStore:
         return RunInfo(
             run_id=info.run_id, name=info.run_name or "", experiment_id=info.experiment_id, status=info.status,
             start=info.start_time / 1000 if info.start_time else None,
-            end=info.end_time / 1000 if info.end_time else None,
+            end=info.end_time / 1000 if info.end_time and info.status != "RUNNING" else None,  # MLflow keeps an old end
             metrics=dict(run.data.metrics), params=dict(run.data.params), tags=dict(run.data.tags),
             artifact_uri=info.artifact_uri or "", deleted=info.lifecycle_stage == "deleted",
         )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..errors import UnknownNameError
 from .base import RefusedError, RunInfo, Store
-from .stores import open_store, resolved
+from .stores import THROUGH_MLFLOW, open_store, resolved
 from .uris import sqlite_path
 
 __all__ = ["find_run", "list_runs"]
@@ -88,7 +88,7 @@ def find_run(uri: str, ref: str) -> RunInfo:
 
 
 def _existing(uri: str) -> Store | None:
-    path = sqlite_path(resolved(uri))
+    path = sqlite_path(resolved(uri).removeprefix(THROUGH_MLFLOW))
     return None if path is not None and not path.exists() else open_store(uri)
 
 

@@ -11,6 +11,7 @@ from .uris import sqlite_path
 
 __all__ = ["is_own", "open_store", "resolved"]
 
+THROUGH_MLFLOW = "mlflow+"
 _stores: dict[tuple[str, int], Store] = {}
 _lock = threading.Lock()
 
@@ -21,7 +22,8 @@ def open_store(uri: str) -> Store:
     Parameters
     ----------
     uri : str
-        ``sqlite:///file``, made when missing; ``memory:NAME`` for tests; else any MLflow tracking URI.
+        ``sqlite:///file``, made when missing; ``memory:NAME`` for tests; else any MLflow tracking URI. ``mlflow+``
+        before an SQLite URI has it written by MLflow's client.
 
     Raises
     ------
@@ -29,7 +31,7 @@ def open_store(uri: str) -> Store:
         When it cannot be reached.
     """
     uri = resolved(uri)
-    path = sqlite_path(uri)
+    path = sqlite_path(uri.removeprefix(THROUGH_MLFLOW))
     key = (uri, os.getpid())  # a connection does not survive a fork
     with _lock:
         store = _stores.get(key)
@@ -40,8 +42,9 @@ def open_store(uri: str) -> Store:
 
 def resolved(uri: str) -> str:
     """Return `uri` with a relative SQLite path made absolute from the settings' working folder."""
-    settings = current_settings()
-    return settings.with_(recorder_uri=uri).tracking_uri if uri.startswith("sqlite:") else uri
+    head = THROUGH_MLFLOW if uri.startswith(THROUGH_MLFLOW) else ""
+    plain = uri.removeprefix(head)
+    return head + (current_settings().with_(recorder_uri=plain).tracking_uri if plain.startswith("sqlite:") else plain)
 
 
 def is_own(uri: str) -> bool:
@@ -54,14 +57,15 @@ def _open(uri: str) -> Store:
         from .memory import MemoryStore
 
         return MemoryStore(uri)
-    path = sqlite_path(uri)
+    plain = uri.removeprefix(THROUGH_MLFLOW)
+    path = sqlite_path(plain)
     if path is not None:
         from .sqlite import SqliteStore, fits
         from .template import new_store
 
         new_store(path, path.parent / "mlruns")
-        if fits(path):
+        if plain == uri and fits(path):
             return SqliteStore(path)
     from .mlflow import MlflowStore
 
-    return MlflowStore(uri)
+    return MlflowStore(plain)

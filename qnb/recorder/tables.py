@@ -7,6 +7,7 @@ file's metadata, because Parquet does not know them. Other readers of the file s
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,11 @@ def write_table(value: pd.DataFrame | pd.Series, path: Path) -> bool:
     frame.columns = pd.Index(labels, dtype="str")
     frame.index = frame.index.set_names(_level_names(frame.index.names, labels))
     try:
-        table = pa.Table.from_pandas(frame)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        with warnings.catch_warnings():
+            if any(isinstance(dtype, pd.DatetimeTZDtype) for dtype in frame.dtypes):
+                warnings.simplefilter("ignore")  # pyarrow takes zoned dates in a way that pandas 3.1 deprecates
+            table = pa.Table.from_pandas(frame)
+    except (pa.ArrowException, OverflowError):
         return False
     if not _same(frame, table):
         return False
@@ -59,12 +63,14 @@ def read_table(path: Path) -> pd.DataFrame | pd.Series:
     if raw is None:
         return frame
     note = json.loads(raw)
-    frame.index = _in_seconds(frame.index, note["index_seconds"])
+    frame.index = _restored(frame.index, seconds=note["index_seconds"], objects=note["index_objects"])
     frame.index = frame.index.set_names([_unpacked(n) for n in note["index_names"]])
     if note["freq"] is not None:
         frame.index.freq = note["freq"]
     for position in note["seconds"]:
         frame.isetitem(position, frame.iloc[:, position].dt.as_unit("s"))
+    for position in note["objects"]:
+        frame.isetitem(position, frame.iloc[:, position].astype(object))
     if note["columns"] is None:
         return frame.iloc[:, 0].rename(_unpacked(note["name"]))
     columns = [_unpacked(c) for c in note["columns"]]
@@ -89,7 +95,9 @@ def _note(value: pd.DataFrame | pd.Series, frame: pd.DataFrame) -> dict[str, Any
         "name": None, "columns": None, "column_names": None, "column_dtype": None, "column_range": None,
         "index_names": [_packed(n) for n in index.names],
         "index_seconds": [k for k, level in enumerate(levels) if _whole_seconds(level.dtype)],
+        "index_objects": [k for k, level in enumerate(levels) if _is_loose(level.dtype)],
         "seconds": [k for k, dtype in enumerate(frame.dtypes) if _whole_seconds(dtype)],
+        "objects": [k for k, dtype in enumerate(frame.dtypes) if _is_loose(dtype)],
         "freq": index.freqstr if isinstance(index, pd.DatetimeIndex) else None,
     }  # fmt: skip
     if isinstance(value, pd.Series):
@@ -111,22 +119,39 @@ def _same(frame: pd.DataFrame, table: Any) -> bool:
     import pandas as pd
 
     back = table.slice(0, 1).to_pandas()
-    if type(frame.index) is not type(back.index) or list(frame.dtypes) != list(back.dtypes):
+    if type(frame.index) is not type(back.index):
         return False
-    types, found = (list(i.dtypes) if isinstance(i, pd.MultiIndex) else [i.dtype] for i in (frame.index, back.index))
-    if types != found:
+    (types, levels), (found, found_levels) = ((list(f.dtypes), _level_types(f.index)) for f in (frame, back))
+    if not all(map(_alike, [*types, *levels], [*found, *found_levels])):
         return False
-    loose = [position for position, dtype in enumerate(frame.dtypes) if _is_loose(dtype)]
-    if not loose and not any(map(_is_loose, types)):
+    loose = [position for position, dtype in enumerate(types) if _is_loose(dtype)]
+    if not loose and not any(map(_is_loose, levels)):
         return True
     whole = table.to_pandas()
-    columns = ((frame.iloc[:, k], whole.iloc[:, k]) for k in loose)
-    return _equal(frame.index, whole.index) and all(_equal(a, b) for a, b in columns)
+    pairs = [(frame.iloc[:, k], whole.iloc[:, k].astype(object)) for k in loose]
+    for level in (k for k, dtype in enumerate(levels) if _is_loose(dtype)):
+        pairs.append(tuple(pd.Index(i.get_level_values(level), dtype=object) for i in (frame.index, whole.index)))
+    return all(_equal(a, b) for a, b in pairs)
+
+
+def _level_types(index: pd.Index) -> list[Any]:
+    import pandas as pd
+
+    return [level.dtype for level in index.levels] if isinstance(index, pd.MultiIndex) else [index.dtype]
+
+
+def _alike(before: Any, after: Any) -> bool:
+    """Return whether a column of type `before` can be made of one of type `after`."""
+    if _is_loose(before):
+        return _is_loose(after) or str(after) in ("str", "string")
+    return bool(before == after) or str(before) == str(after)
 
 
 def _is_loose(dtype: Any) -> bool:
     """Return whether a column of `dtype` can hold values that its type does not tell."""
-    return dtype.kind == "O" and str(dtype) not in ("str", "string")
+    import numpy as np
+
+    return isinstance(dtype, np.dtype) and dtype.kind == "O"
 
 
 def _equal(left: Any, right: Any) -> bool:
@@ -138,12 +163,14 @@ def _whole_seconds(dtype: Any) -> bool:
     return str(dtype).startswith(("datetime64[s", "timedelta64[s"))
 
 
-def _in_seconds(index: Any, levels: Sequence[int]) -> Any:
-    if not levels:
+def _restored(index: Any, *, seconds: Sequence[int], objects: Sequence[int]) -> Any:
+    """Return an index with its levels' own types: dates in whole seconds, texts as objects."""
+    if not seconds and not objects:
         return index
-    if getattr(index, "nlevels", 1) == 1:
-        return index.as_unit("s")
-    return index.set_levels([index.levels[k].as_unit("s") for k in levels], level=list(levels), verify_integrity=False)
+    if index.nlevels == 1:
+        return index.as_unit("s") if seconds else index.astype(object)
+    levels = [index.levels[k].as_unit("s") for k in seconds] + [index.levels[k].astype(object) for k in objects]
+    return index.set_levels(levels, level=[*seconds, *objects], verify_integrity=False)
 
 
 def _readable(labels: Iterable[Any]) -> list[str]:

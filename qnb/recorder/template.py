@@ -16,7 +16,7 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ..config import default_cache_dir
+from ..config import current_settings
 from ..errors import RecorderError
 
 __all__ = ["new_store"]
@@ -42,19 +42,12 @@ def new_store(path: Path, artifact_root: Path) -> None:
     """
     if _exists(path):
         return
-    from filelock import FileLock, Timeout
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
-            if not _exists(path):
-                _copy(_empty_store(), path, artifact_root)
-    except Timeout as error:
-        lock = error.lock_file
-        raise RecorderError(f"{path} is being made by another process that does not end; remove {lock}") from error
+        _copy(_empty_store(), path, artifact_root)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise RecorderError(f"cannot make the store {path}: {reason}; give another place, e.g. --uri") from error
+        raise RecorderError(f"cannot make the store {path}: {reason}; give another place, e.g. with --uri") from error
 
 
 def _exists(path: Path) -> bool:
@@ -65,32 +58,38 @@ def _exists(path: Path) -> bool:
 
 
 def _copy(source: Path, path: Path, artifact_root: Path) -> None:
-    fresh = path.with_name(f".{path.name}.new")  # one at a time: the caller holds the lock
-    try:
+    """Copy under another name, then link: of several processes one makes the store, the others find it there."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", ignore_cleanup_errors=True) as folder:
+        fresh = Path(folder) / "store.db"
         shutil.copyfile(source, fresh)
         with contextlib.closing(sqlite3.connect(fresh)) as connection, connection:
             connection.execute(
                 "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", (str(artifact_root / "0"),)
             )
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+        try:
+            os.link(fresh, path)
+        except OSError:  # there already, perhaps without content; or a file system without links
+            if not _exists(path):
+                os.replace(fresh, path)
 
 
 def _empty_store() -> Path:
-    """Return the empty store of the installed MLflow version, made on first use."""
-    from filelock import FileLock
+    """Return the empty store of the installed MLflow version, made by the first process that needs it."""
+    from filelock import FileLock, Timeout
 
     try:
-        made = default_cache_dir() / "mlflow" / f"empty-{version('mlflow')}.db"
+        made = current_settings().cache_dir / "mlflow" / f"empty-{version('mlflow')}.db"
     except PackageNotFoundError as error:
         raise RecorderError("mlflow is not installed; install it with: pip install mlflow") from error
     if _exists(made):
         return made
     made.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(made.with_suffix(".lock"), timeout=LOCK_SECONDS):
-        if not _exists(made):
-            _make(made)
+    try:
+        with FileLock(made.with_suffix(".lock"), timeout=LOCK_SECONDS):
+            if not _exists(made):
+                _make(made)
+    except Timeout as error:
+        raise RecorderError(f"another process makes {made} and does not end; remove {error.lock_file}") from error
     return made
 
 
