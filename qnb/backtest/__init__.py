@@ -6,11 +6,12 @@ from .benchmark import benchmark_returns
 from .config import backtest_from_config
 from .engine import run_backtest
 from .indicators import indicator_analysis
+from .options import exchange_spec, with_executor
 from .position import Position
 from .quotes import Quotes, QuoteSource
 from .reasons import Reason
 from .result import BacktestResult
-from .spec import ExchangeSpec, VolumeLimit, exchange_spec, with_executor
+from .spec import ExchangeSpec, VolumeLimit
 from .strategy import BUY, SELL, Day, Decision, Order, Strategy
 
 __all__ = [

@@ -9,10 +9,11 @@ from ..config import Region
 from ..errors import BacktestError, nearest
 from ..task.component import build_component
 from .engine import run_backtest
+from .options import exchange_spec, with_executor
 from .quotes import Quotes, QuoteSource
 from .result import BacktestResult
 from .signal import fill_prediction
-from .spec import ExchangeSpec, exchange_spec, with_executor
+from .spec import ExchangeSpec
 from .strategy import Strategy
 
 __all__ = ["BACKTEST_KEYS", "backtest_from_config", "exchange_from_config"]

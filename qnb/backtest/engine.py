@@ -118,7 +118,7 @@ def run_backtest(
         market,
         book,
         bench=benchmark_returns(benchmark, store=store, first=first, last=last, strict=strict),
-        indicators=daily_indicators(columns, market.days, weight=spec.ffr_weight),
+        indicators=daily_indicators(columns, market.days, weight=spec.ffr_weight, strict=strict),
         orders=ledger_frame(columns, market, scores),
         initial_account=initial,
         notes=market.notes,
@@ -143,7 +143,7 @@ class _Run:
         self.market, self.spec, self.strategy, self.scores = market, spec, strategy, scores
         self.portfolio, self.book = portfolio, book
         self.strict, self.framed = strict, framed
-        self.exchange = Exchange(market, spec)
+        self.exchange = Exchange(market, spec, strict=strict)
         self.ledger = Ledger()
         self.before: Any = None
 

@@ -46,10 +46,13 @@ class Exchange:
         Prices, limits, lots.
     spec : ExchangeSpec
         Costs.
+    strict : bool
+        Lots are never rounded up.
     """
 
-    def __init__(self, market: Market, spec: ExchangeSpec) -> None:
+    def __init__(self, market: Market, spec: ExchangeSpec, *, strict: bool = False) -> None:
         self.market, self.spec = market, spec
+        self._slack = 1e-6 if strict else 0.1
 
     def refusal(self, day: int, code: int, side: int | None) -> str:
         """Return why instrument `code` cannot be traded on `day` in direction `side` (None: in both), '' if it can."""
@@ -64,10 +67,10 @@ class Exchange:
         return Reason.LIMIT_DOWN
 
     def round(self, amount: float, day: int, code: int) -> float:
-        """Return `amount` rounded down to whole lots: ``floor((amount * factor + 0.1) / unit) * unit / factor``.
+        """Return `amount` rounded down to whole lots: ``floor((amount * factor + slack) / unit) * unit / factor``.
 
-        The tenth of a share saves whole lots from the noise of the division. Without lots, or where the factor is
-        not known, the amount stays.
+        The slack, a tenth of a share (strict: a millionth), saves whole lots from the noise of the division. Without
+        lots, or where the factor is not known, the amount stays.
         """
         unit = self.market.unit
         if unit is None:
@@ -75,7 +78,7 @@ class Exchange:
         factor = self.market.factor.item(day, code)
         if factor != factor:
             return amount
-        return (amount * factor + 0.1) // unit * unit / factor
+        return (amount * factor + self._slack) // unit * unit / factor
 
     def price(self, side: int, day: int, code: int) -> float:
         """Return the price of a fill; NaN for a suspended instrument."""
@@ -106,6 +109,8 @@ class Exchange:
         if refused:
             return Fill(0.0, math.nan, 0.0, 0.0, refused)
         price = self.price(side, day, code)
+        if not price > 0:
+            return Fill(0.0, price, 0.0, 0.0, Reason.SUSPENDED)
         filled, reason = amount, ""
         limits = self.market.buy_limits if side == BUY else self.market.sell_limits
         if limits:

@@ -10,7 +10,9 @@ import pandas as pd
 __all__ = ["daily_indicators", "indicator_analysis"]
 
 
-def daily_indicators(orders: Mapping[str, np.ndarray], days: np.ndarray, *, weight: str = "mean") -> pd.DataFrame:
+def daily_indicators(
+    orders: Mapping[str, np.ndarray], days: np.ndarray, *, weight: str = "mean", strict: bool = False
+) -> pd.DataFrame:
     """Return the indicators of each day.
 
     Parameters
@@ -21,6 +23,8 @@ def daily_indicators(orders: Mapping[str, np.ndarray], days: np.ndarray, *, weig
         Trading days.
     weight : str
         Of the mean fill rate: ``"mean"``, ``"amount_weighted"`` or ``"value_weighted"``.
+    strict : bool
+        Count every order; otherwise, like the peer, only the last one of an instrument and day.
 
     Returns
     -------
@@ -32,8 +36,9 @@ def daily_indicators(orders: Mapping[str, np.ndarray], days: np.ndarray, *, weig
     """
     sent = orders["sent"]
     day, wanted, done, value = (orders[name][sent] for name in ("day", "requested", "executed", "value"))
-    keep = _last_of_each(day, orders["code"][sent])
-    day, wanted, done, value = day[keep], wanted[keep], done[keep], value[keep]
+    if not strict:
+        keep = _last_of_each(day, orders["code"][sent])
+        day, wanted, done, value = day[keep], wanted[keep], done[keep], value[keep]
     size = len(days)
 
     def total(values: np.ndarray) -> np.ndarray:

@@ -171,6 +171,11 @@ class Day:
         return self._exchange.market.can_both[self.index - 1]
 
     @property
+    def open_cost(self) -> float:
+        """The cost rate of buys."""
+        return self._exchange.spec.open_cost
+
+    @property
     def cost_rate(self) -> float:
         """The larger of the cost rates of buys and sells."""
         return max(self._exchange.spec.open_cost, self._exchange.spec.close_cost)

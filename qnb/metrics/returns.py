@@ -91,7 +91,14 @@ def worst_drawdowns(returns: pd.Series, *, count: int = 5, mode: str = "sum") ->
     spells.sort()
     index, none = returns.index, pd.NaT if isinstance(returns.index, pd.DatetimeIndex) else None
     rows = [
-        (index[peak], index[trough], index[end] if end < len(depth) else none, deep, end - peak, trough - peak)
+        (
+            index[peak],
+            index[trough],
+            index[end] if end < len(depth) else none,
+            deep,
+            min(end, len(depth) - 1) - peak,
+            trough - peak,
+        )
         for deep, peak, trough, end in spells[:count]
     ]
     return pd.DataFrame(rows, columns=["peak", "trough", "recovery", "depth", "periods", "to_trough"])

@@ -1,192 +1,180 @@
-"""How well scores order instruments: information coefficients, group returns, persistence.
+"""How well scores order instruments: information coefficients, group returns, long-short, persistence.
 
-All functions take Series with the index (datetime, instrument) and work day by day on the rows where both sides have
-a value.
+The functions take Series with the index (datetime, instrument), in either order of levels, and answer by day;
+`qnb.metrics.rows` has the same on matrices. inf counts as no value.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ..errors import ConfigError, Problem
+from .rows import group_means, lagged_rank_correlation, long_short_means, ranks, row_correlation
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["group_returns", "ic_by_day", "long_short", "rank_ic_by_day", "score_autocorrelation"]
+__all__ = ["group_returns", "ic_by_day", "ic_summary", "long_short", "rank_ic_by_day", "score_autocorrelation"]
 
 
 def ic_by_day(score: pd.Series, label: pd.Series) -> pd.Series:
-    """Information coefficient: Pearson correlation of scores and labels across instruments, each day.
+    """Return the information coefficient of each day: the Pearson correlation of scores and labels across instruments.
 
     Parameters
     ----------
     score, label : Series, index (datetime, instrument)
-        Rows in which either is NaN are left out.
+        Rows in which either is missing are left out. A frame of one column will do.
 
     Returns
     -------
-    Series, index datetime
-        Every day that `score` has; NaN with fewer than two pairs, or without variation on either side.
+    Series
+        Index datetime, every day of either; NaN with fewer than two pairs, or without variation on either side.
 
     Notes
     -----
-    Grinold and Kahn, 'Active Portfolio Management', 2nd ed., chapter 6.
+    Grinold and Kahn, Active Portfolio Management, 2nd ed. 1999, chapter 6.
     """
-    days, x, y = _pairs(score, label)
-    return _all_days(score, _by_day(days, _correlation(days, x, y)))
+    table = _table(score, label)
+    return table.series(row_correlation(table.score, table.label), "ic")
 
 
 def rank_ic_by_day(score: pd.Series, label: pd.Series) -> pd.Series:
-    """Rank information coefficient: Spearman correlation each day, ties at their average rank; NaN as `ic_by_day`."""
-    days, x, y = _pairs(score, label)
-    return _all_days(score, _by_day(days, _correlation(days, _ranks(days, x), _ranks(days, y))))
+    """Return the rank information coefficient of each day: the Spearman correlation of scores and labels.
+
+    Ties are at the average of their ranks; ranks are taken over the rows with both values. Otherwise as `ic_by_day`.
+    """
+    table = _table(score, label)
+    both = np.isfinite(table.score) & np.isfinite(table.label)
+    x, y = (ranks(np.where(both, m, np.nan)) for m in (table.score, table.label))
+    return table.series(row_correlation(x, y), "ric")
+
+
+def ic_summary(ic: pd.Series, rank_ic: pd.Series) -> dict[str, float]:
+    """Return ``IC``, ``ICIR``, ``Rank IC`` and ``Rank ICIR``: mean, and mean / std (ddof 1, not annualised), by day."""
+    found: dict[str, float] = {}
+    for mean, ratio, values in (("IC", "ICIR", ic), ("Rank IC", "Rank ICIR", rank_ic)):
+        known = values.to_numpy(dtype=np.float64)
+        known = known[~np.isnan(known)]
+        deviation = known.std(ddof=1) if len(known) > 1 else np.nan
+        found[mean] = float(known.mean()) if len(known) else float("nan")
+        found[ratio] = float(found[mean] / deviation) if deviation else float("nan")
+    return found
 
 
 def long_short(score: pd.Series, label: pd.Series, *, quantile: float = 0.2) -> tuple[pd.Series, pd.Series]:
-    """Return by day of the top less the bottom `quantile` of scores, halved, and of all instruments alike.
-
-    A side holds ``int(n * quantile)`` of the day's n rows, those without a label included, as qlib counts; the mean is
-    over the labels there are. NaN on a day on which a side has none.
+    """Return two series by day: half the return of the highest less the lowest scores, and the return of all.
 
     Parameters
     ----------
     score, label : Series, index (datetime, instrument)
-        Rows without a score are on no side.
+        Labels are returns of the instruments.
     quantile : float
-        Share of the rows on each side.
+        A side has ``int(n * quantile)`` of the day's n rows, those without a label included; ties as they come.
 
     Returns
     -------
-    tuple of Series, index datetime
-        (long - short) / 2, and the mean label of all rows; every day that `score` has.
+    (Series, Series)
+        ``(mean(top) - mean(bottom)) / 2``, the return of a capital of which half is long and half is short; and the
+        mean of ALL labels (the peer's 'Long-Avg', which is no long side). Means leave missing labels out.
     """
-    if not score.index.equals(label.index):
-        label = label.reindex(score.index)
-    days, x, y = _by_date(score.index.get_level_values(0).to_numpy(), score, label)
-    starts = _starts(days)
-    size = np.diff(starts)
-    day = np.repeat(np.arange(len(size)), size)
-    place = np.arange(len(x)) - starts[day]
-    inside = place < (size * quantile).astype(np.int64)[day]
-    sides = []
-    for key in (-x, x):
-        chosen = _sorted_within(starts, key)[inside]
-        chosen = chosen[~np.isnan(x[chosen])]
-        sides.append(_means(day[chosen], y[chosen], len(size)))
-    return _by_day(days, (sides[0] - sides[1]) / 2), _by_day(days, _means(day, y, len(size)))
+    if not 0 < quantile <= 1:
+        raise ConfigError([Problem(f"quantile must lie in (0, 1], received {quantile!r}", "write 0.2", "quantile")])
+    table = _table(score, label)
+    top, bottom, everyone = long_short_means(table.score, table.label, present=table.present, quantile=quantile)
+    return table.series((top - bottom) / 2, "long_short"), table.series(everyone, "long_avg")
 
 
 def group_returns(score: pd.Series, label: pd.Series, *, groups: int = 5) -> pd.DataFrame:
-    """Mean label by day of `groups` equal groups of scores, column 1 the highest; NaN for a group without members."""
+    """Return the mean label by day of `groups` equally large groups of scores.
+
+    Returns
+    -------
+    DataFrame
+        Index datetime; columns 1 (highest scores) to `groups`; NaN for a group without members. Rows in which either
+        value is missing are left out; see `qnb.metrics.rows.group_means`.
+    """
     import pandas as pd
 
-    days, x, y = _pairs(score, label)
-    starts = _starts(days)
-    table = np.full((len(starts) - 1, groups), np.nan)
-    for k, (a, b) in enumerate(pairwise(starts)):  # one pass a day
-        parts = np.array_split(y[a:b][np.argsort(-x[a:b], kind="stable")], groups)
-        table[k] = [p.mean() if len(p) else np.nan for p in parts]
-    return pd.DataFrame(table, index=_by_day(days, table[:, 0]).index, columns=pd.RangeIndex(1, groups + 1))
+    if groups < 1:
+        raise ConfigError([Problem(f"groups must be at least 1, received {groups}", "write 5 or 10", "groups")])
+    table = _table(score, label)
+    means, _ = group_means(table.score, table.label, groups)
+    return pd.DataFrame(means, index=table.index(), columns=pd.RangeIndex(1, groups + 1, name="group"))
 
 
 def score_autocorrelation(score: pd.Series, *, lag: int = 1) -> pd.Series:
-    """Rank correlation of a day's scores with those `lag` days later, by day; NaN for the last `lag` days.
+    """Return by day the rank correlation of the scores with those `lag` days earlier.
 
-    High persistence means low turnover.
+    High persistence means low turnover. Days are those that have scores; NaN on the first `lag`, and with fewer than
+    two instruments scored on both days.
     """
-    wide = score.unstack()
-    ranks = wide.rank(axis=1)
-    return ranks.corrwith(ranks.shift(-lag), axis=1)
+    values, days, columns, dates = _parts(score)
+    names, column = np.unique(columns, return_inverse=True)
+    used, row = np.unique(days, return_inverse=True)
+    matrix = np.full((len(used), len(names)), np.nan)
+    matrix[row, column] = values
+    table = _Table(dates[used], matrix, matrix, matrix)
+    return table.series(lagged_rank_correlation(matrix, lag), "autocorrelation")
 
 
-def _pairs(score: pd.Series, label: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return day, score and label of the rows with both, ordered by day."""
-    if not score.index.equals(label.index):
-        label = label.reindex(score.index)
-    days, x, y = _by_date(score.index.get_level_values(0).to_numpy(), score, label)
-    keep = ~(np.isnan(x) | np.isnan(y))
-    return days[keep], x[keep], y[keep]
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Scores and labels by day, padded: the cells of a row are the rows of that day, in their sequence."""
+
+    dates: np.ndarray
+    score: np.ndarray
+    label: np.ndarray
+    present: np.ndarray
+
+    def index(self) -> pd.DatetimeIndex:
+        import pandas as pd
+
+        return pd.DatetimeIndex(self.dates, name="datetime")
+
+    def series(self, values: np.ndarray, name: str) -> pd.Series:
+        import pandas as pd
+
+        return pd.Series(values, index=self.index(), name=name, dtype=np.float64)
 
 
-def _by_date(days: np.ndarray, score: pd.Series, label: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return dates, scores and labels as float64, ordered by date."""
-    x, y = score.to_numpy(dtype=np.float64), label.to_numpy(dtype=np.float64)
-    if len(days) and (days[1:] < days[:-1]).any():
+def _table(score: pd.Series, label: pd.Series) -> _Table:
+    score, label = _one_column(score), _one_column(label)
+    if not (score.index is label.index or score.index.equals(label.index)):
+        score, label = score.align(label, join="outer")
+    x, days, _, dates = _parts(score)
+    y = label.to_numpy(dtype=np.float64, na_value=np.nan)
+    if len(days) and (np.diff(days) < 0).any():
         order = np.argsort(days, kind="stable")
-        days, x, y = days[order], x[order], y[order]
-    return days, x, y
+        x, y, days = x[order], y[order], days[order]
+    new = np.append(True, np.diff(days) != 0) if len(days) else np.zeros(0, dtype=bool)
+    starts = np.flatnonzero(new)
+    row = np.cumsum(new) - 1
+    place = np.arange(len(days)) - starts[row]
+    shape = (len(starts), int(place.max()) + 1 if len(days) else 0)
+    scores, labels, present = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+    scores[row, place], labels[row, place], present[row, place] = x, y, True
+    return _Table(dates[days[starts]], scores, labels, present)
 
 
-def _starts(days: np.ndarray) -> np.ndarray:
-    if not len(days):
-        return np.zeros(1, dtype=np.int64)
-    return np.concatenate(([0], np.flatnonzero(days[1:] != days[:-1]) + 1, [len(days)]))
-
-
-def _means(group: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
-    """Return the mean of each of `size` groups without its NaN; NaN for a group without values."""
-    known = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        return np.bincount(group[known], values[known], size) / np.bincount(group[known], minlength=size)
-
-
-def _correlation(days: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    starts = _starts(days)
-    if len(starts) == 1:
-        return np.zeros(0)
-    count = np.diff(starts)
-    x = x - np.repeat(np.add.reduceat(x, starts[:-1]) / count, count)
-    y = y - np.repeat(np.add.reduceat(y, starts[:-1]) / count, count)
-    xx, yy, xy = (np.add.reduceat(a, starts[:-1]) for a in (x * x, y * y, x * y))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = xy / np.sqrt(xx * yy)
-    found[(count < 2) | (xx <= 0) | (yy <= 0)] = np.nan
-    return found
-
-
-def _ranks(days: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return average ranks within each day."""
-    if not len(x):
-        return x
-    starts = _starts(days)
-    day = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    order = _sorted_within(starts, x)
-    values, of = x[order], day[order]
-    new = np.concatenate(([True], (values[1:] != values[:-1]) | (of[1:] != of[:-1])))
-    run = np.cumsum(new) - 1
-    first = np.flatnonzero(new)
-    last = np.concatenate((first[1:], [len(x)])) - 1
-    ranks = np.empty(len(x))
-    ranks[order] = ((first + last) / 2)[run]
-    return ranks
-
-
-def _sorted_within(starts: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return the rows sorted by `x` within each day; ties keep their order, NaN come last.
-
-    Days become the rows of a matrix, padded with NaN: sorting those is some ten times faster than one sort over
-    (day, x). Days of very different length are sorted the slow way.
-    """
-    count = np.diff(starts)
-    width = int(count.max(initial=0))
-    if width * len(count) > 4 * len(x):
-        return np.lexsort((x, np.repeat(np.arange(len(count)), count)))
-    inside = np.arange(width) < count[:, None]
-    table = np.full((len(count), width), np.nan)
-    table[inside] = x
-    order = np.argsort(table, axis=1, kind="stable")
-    return (starts[:-1, None] + order)[inside]
-
-
-def _all_days(score: pd.Series, values: pd.Series) -> pd.Series:
-    days = score.index.get_level_values(0).unique().sort_values()
-    return values.reindex(days).rename_axis("datetime")
-
-
-def _by_day(days: np.ndarray, values: np.ndarray) -> pd.Series:
+def _parts(series: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return values, the day and instrument of each row, and the dates that days stand for, ascending."""
     import pandas as pd
 
-    starts = _starts(days)
-    return pd.Series(values, index=pd.DatetimeIndex(days[starts[:-1]], name="datetime"), dtype=np.float64)
+    series = _one_column(series)
+    index: Any = series.index
+    level = [isinstance(v, pd.DatetimeIndex) for v in index.levels] if isinstance(index, pd.MultiIndex) else []
+    if len(level) != 2 or not any(level):
+        raise ConfigError([Problem(f"the index must be (datetime, instrument), received {list(index.names)}")])
+    at = level.index(True)
+    dates = index.levels[at]
+    place = np.argsort(np.argsort(dates.to_numpy(), kind="stable"), kind="stable")
+    days = place[index.codes[at]]
+    values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    return values, days, np.asarray(index.codes[1 - at]), np.sort(dates.to_numpy())
+
+
+def _one_column(values: Any) -> Any:
+    return values.iloc[:, 0] if values.ndim == 2 else values

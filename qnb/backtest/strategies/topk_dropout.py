@@ -54,10 +54,11 @@ class TopkDropoutStrategy:
 
     Notes
     -----
-    In the compatible mode three oddities are kept: ``n_drop=0`` sells every holding, buys are counted against planned
-    sells even when those cannot be carried out (so that more than `topk` can be held), and a candidate that cannot
-    be bought keeps its part of the budget. In strict mode ``n_drop=0`` sells nothing, buys are counted against sells
-    that can be carried out, and the budget goes to what can be bought.
+    The compatible mode keeps some oddities: ``n_drop=0`` sells every holding; buys are counted against planned sells
+    even when those cannot be carried out, so that more than `topk` can be held; a candidate that cannot be bought
+    keeps its part of the budget; the cost of buying is not set aside; orders of nothing are sent. In strict mode
+    ``n_drop=0`` sells nothing, buys are counted against sells that can be carried out, and the budget, less the cost,
+    goes to what can be bought.
 
     Examples
     --------
@@ -158,11 +159,15 @@ class TopkDropoutStrategy:
         refusals = [day.refusal(code, side) for code in codes.tolist()]
         parts = refusals.count("") if day.strict else len(codes)
         budget = cash * self.risk_degree / parts if parts else 0.0
+        if day.strict:
+            budget /= 1 + day.open_cost
         for code, refused in zip(codes.tolist(), refusals, strict=True):
             price = day.fill_price(code, BUY)
             amount = day.round(budget / price, code) if price > 0 else math.nan
-            if refused:
-                decision.skipped.append(Order(code, BUY, amount, refused))
+            if refused or amount != amount:
+                decision.skipped.append(Order(code, BUY, amount, refused or Reason.SUSPENDED))
+            elif day.strict and amount == 0:
+                decision.skipped.append(Order(code, BUY, budget / price, Reason.LOT))
             else:
                 decision.orders.append(Order(code, BUY, amount, Reason.ENTERED))
 
