@@ -4,6 +4,7 @@
 
     text ─parse▶ Node ─plan▶ Plan (shared terms, windows) ─evaluate▶ float32 (rows, fields)
 
+The verbs are in modules of their name: `qnb.expr.parse.parse`, `qnb.expr.explain.explain`, `qnb.expr.evaluate.evaluate`.
 Names are loaded on first use, so that reading an expression imports no compiler.
 """
 
@@ -13,11 +14,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .catalogue import operators, register_operator
-    from .evaluate import evaluate
-    from .explain import Explanation, explain
+    from .catalogue import register_operator
+    from .explain import Explanation
+    from .memory import MemorySource
     from .operator import CrossSection, Element, Parameter, Reach, Series
-    from .parse import parse
     from .protocols import FieldSource
     from .rows import Rows
 
@@ -26,14 +26,11 @@ __all__ = [
     "Element",
     "Explanation",
     "FieldSource",
+    "MemorySource",
     "Parameter",
     "Reach",
     "Rows",
     "Series",
-    "evaluate",
-    "explain",
-    "operators",
-    "parse",
     "register_operator",
 ]
 
@@ -42,14 +39,11 @@ _HOMES = {
     "Element": "operator",
     "Explanation": "explain",
     "FieldSource": "protocols",
+    "MemorySource": "memory",
     "Parameter": "operator",
     "Reach": "operator",
     "Rows": "rows",
     "Series": "operator",
-    "evaluate": "evaluate",
-    "explain": "explain",
-    "operators": "catalogue",
-    "parse": "parse",
     "register_operator": "catalogue",
 }
 

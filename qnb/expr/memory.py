@@ -32,7 +32,7 @@ class MemorySource:
     --------
     >>> days = np.array(["2020-01-02", "2020-01-03"], dtype="datetime64[ns]")
     >>> source = MemorySource(days, {"A": {"close": (0, np.array([1.0, 2.0], np.float32))}})
-    >>> from qnb.expr import evaluate
+    >>> from qnb.expr.evaluate import evaluate
     >>> evaluate(["$close / Ref($close, 1)"], source, source.rows()).tolist()
     [[nan], [2.0]]
     """

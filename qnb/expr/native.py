@@ -18,6 +18,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,4 +100,5 @@ def _keep(path: Path, code: bytes) -> None:
         os.replace(hidden, path)
     except OSError as error:
         _LOG.warning("compiled kernels cannot be kept in %s (%s) and are compiled at each start", path.parent, error)
-        hidden.unlink(missing_ok=True)
+        with suppress(OSError):
+            hidden.unlink()

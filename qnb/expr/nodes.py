@@ -19,7 +19,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number; the difference between 1 and 1.0 is kept."""
+    """A number."""
 
     value: int | float
     column: int = field(default=1, compare=False)

@@ -135,7 +135,7 @@ def linear(
                     eu = ud + work[6 * m + 5]
                 num = f0 * eu - f1 * e1
                 den = f0 * f2 - f1 * f1
-                few = f0 < 1.5
+                few = f0 < 1.5 or e2 - e2 != 0.0  # an infinite value makes the squares infinite
                 slope = NAN if few else num / den
                 if want_slope:
                     out[i] = slope
