@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, MissingExtraError, Problem, QnbError, UnknownNameError
 from ..rundir import stages_of
-from ..task.component import build_component
+from ..task.component import build_component, extend_imports
 from ..task.spec import Task
 
 __all__ = ["Parts", "RecordStep", "build_parts"]
@@ -53,6 +54,7 @@ def build_parts(task: Task, *, recorder: Any) -> Parts:
     ConfigError
         When a constructor refuses its arguments, with path and line.
     """
+    extend_imports(task.imports)
     model = _build(task, task.model, "task.model", "model")
     dataset = _build(task, task.dataset, "task.dataset", None)
     reweighter = _build(task, task.reweighter, "task.reweighter", None) if task.reweighter else None
@@ -67,7 +69,8 @@ def build_parts(task: Task, *, recorder: Any) -> Parts:
 
 def _build(task: Task, config: Any, path: str, family: str | None, inject: Mapping[str, Any] | None = None) -> Any:
     try:
-        return build_component(config, family, inject=inject or {})
+        base = Path(task.base_dir) if task.base_dir else None
+        return build_component(config, family, inject=inject or {}, base_dir=base)
     except (ConfigError, MissingExtraError):
         raise
     except (TypeError, ValueError, UnknownNameError) as error:
