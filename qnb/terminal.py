@@ -70,9 +70,8 @@ class TerminalView:
                 else:
                     self._note = event.text
             case ev.RunFailed() | ev.RunStopped():
-                stage = next((s for s in self.state.stages if s.status in ("failed", "stopped")), None)
-                if stage is not None:
-                    self._print(self._stage_line(stage))
+                for ended in (s for s in self.state.stages if s.status in ("failed", "stopped")):
+                    self._print(self._stage_line(ended))
             case _:
                 self._redraw(event.time)
 

@@ -7,11 +7,10 @@ from typing import Any
 
 from ..cache import Cache
 from ..config import DEMO_URI, Settings
-from ..errors import ConfigError, Problem, nearest
 from .calendar import standard_freq
 from .providers.qlib_bin import QlibBinStore
 
-__all__ = ["demo_arguments", "open_cache", "open_store", "store_path"]
+__all__ = ["open_cache", "open_store", "store_path"]
 
 
 def open_store(settings: Settings, freq: str = "day") -> QlibBinStore:
@@ -40,40 +39,10 @@ def store_path(uri: str, settings: Settings) -> Path:
     """Return the folder behind a data URI; the demo market is made if it is not there yet."""
     if uri != DEMO_URI and not uri.startswith(DEMO_URI + ":"):
         return Path(uri).expanduser()
-    from .demo import ensure_demo
+    from .demo import ensure_demo, parse_demo_uri
 
-    arguments: dict[str, Any] = dict(demo_arguments(uri))
+    arguments: dict[str, Any] = dict(parse_demo_uri(uri))
     return ensure_demo(**arguments, cache_dir=settings.cache_dir)
-
-
-def demo_arguments(uri: str) -> dict[str, int]:
-    """Return the arguments in ``demo:instruments=5000,years=12,seed=7``.
-
-    Raises
-    ------
-    ConfigError
-        An unknown argument, or one that is no whole number.
-
-    Examples
-    --------
-    >>> demo_arguments("demo:instruments=50,seed=7")
-    {'instruments': 50, 'seed': 7}
-    """
-    known = ("instruments", "years", "seed")
-    found: dict[str, int] = {}
-    for part in filter(None, uri.partition(":")[2].split(",")):
-        key, _, value = (text.strip() for text in part.partition("="))
-        if key not in known:
-            near = nearest(key, known)
-            remedy = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
-            raise ConfigError([Problem(f"the demo market has no argument {key!r}", remedy, "provider_uri")])
-        try:
-            found[key] = int(value)
-        except ValueError:
-            raise ConfigError(
-                [Problem(f"{key} of the demo market must be a whole number, received {value!r}", "", "provider_uri")]
-            ) from None
-    return found
 
 
 def open_cache(settings: Settings) -> Cache:
