@@ -4,7 +4,7 @@
 
     text ─parse▶ Node ─plan▶ Plan (shared terms, windows) ─evaluate▶ float32 (rows, fields)
 
-The verbs are in modules of their name: `qnb.expr.parse.parse`, `qnb.expr.explain.explain`, `qnb.expr.evaluate.evaluate`.
+The verbs are in modules of their name: `parse.parse`, `explain.explain`, `evaluate.evaluate`.
 Names are loaded on first use, so that reading an expression imports no compiler.
 """
 

@@ -148,7 +148,7 @@ def _compute(
     if not len(rows):
         return
     plan = build_plan(trees, mode=mode, known=known, bars=bars_a_day(source.calendar), texts=texts)
-    extents = extents_of(source, rows.instruments, plan.fields)
+    extents = extents_of(source, rows.instruments, plan)
     kept = compute_kept(plan, source, rows, extents, threads=threads, mode=mode)
     program = Program(plan, plan.outputs, Reader(source, rows, kept), start=rows.start)
     columns = np.array([program.columns[o] for o in plan.outputs], dtype=np.int64)

@@ -92,8 +92,10 @@ class Reader:
         return Segment(self.rows.instruments[code], self.source.calendar[day : day + rows])
 
 
-def extents_of(source: FieldSource, instruments: Sequence[str], fields: Sequence[str]) -> np.ndarray:
+def extents_of(source: FieldSource, instruments: Sequence[str], plan: Plan) -> np.ndarray:
     """Return for each instrument the half-open range of calendar positions with data, shape (instruments, 2)."""
+    foreign = any(v.op == "kept" and not v.inputs for v in plan.values)
+    fields = None if foreign or not plan.fields else plan.fields
     found = [source.extent(i, fields) for i in instruments]
     return np.array(found, dtype=np.int64).reshape(-1, 2)
 
@@ -133,7 +135,7 @@ def whole_column(
     plan = build_plan(
         [tree], mode=mode, known=[f.lower() for f in source.fields()], bars=bars_a_day(source.calendar), origin=origin
     )
-    extents = extents_of(source, rows.instruments, plan.fields)
+    extents = extents_of(source, rows.instruments, plan)
     kept = compute_kept(plan, source, rows, extents, threads=threads, mode=mode)
     layout = trimmed_layout(rows.days, rows.codes, extents, plan.left, plan.right)
     program = Program(plan, plan.outputs, Reader(source, rows, kept), start=rows.start)

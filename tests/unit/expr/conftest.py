@@ -1,4 +1,4 @@
-"""A small market in memory, with everything in it that real data has: gaps, infinities, late listings, constant runs."""
+"""A small market in memory with what real data has: gaps, infinities, late listings, constant runs."""
 
 from __future__ import annotations
 

@@ -195,14 +195,7 @@ def test_an_infinite_value_leaves_no_trace_after_its_window(calendar: np.ndarray
     x = np.linspace(1, 2, 60).astype(np.float32)
     y = x.copy()
     y[20] = np.inf
-    texts = (
-        "Slope($close,5)",
-        "Mean($close,5)",
-        "Std($close,5)",
-        "Resi($close,5)",
-        "Max($close,5)",
-        "Corr($close,$close,5)",
-    )
+    texts = (*(f"{o}($close,5)" for o in ("Slope", "Mean", "Std", "Resi", "Max")), "Corr($close,$close,5)")
     clean = columns(MemorySource(calendar, {"A": {"close": (0, x)}}), *texts)
     spoilt = columns(MemorySource(calendar, {"A": {"close": (0, y)}}), *texts)
     for text in texts:
