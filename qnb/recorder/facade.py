@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import signal
 import sys
 import threading
@@ -63,6 +64,7 @@ class RecorderFacade:
         self._lock = threading.RLock()
         self._at_exit = False
         self._old_handler: Any = None
+        self._terminated = False
 
     @contextmanager
     def start(
@@ -403,8 +405,9 @@ class RecorderFacade:
             if not self._at_exit:
                 self._at_exit = True
                 atexit.register(self._end_all)
-            if self._old_handler is None and threading.current_thread() is threading.main_thread():
-                self._old_handler = _leave_on_sigterm()
+            main = threading.current_thread() is threading.main_thread()
+            if main and self._old_handler is None and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                self._old_handler = signal.signal(signal.SIGTERM, self._leave)
 
     def _pop(self, active: _Active | None) -> bool:
         with self._lock:
@@ -421,7 +424,16 @@ class RecorderFacade:
         if active is None or not self._pop(active):
             return
         active.experiment.active_recorder = None
-        active.recorder.end_run(status)
+        try:
+            active.recorder.end_run(status)
+        finally:
+            if self._terminated and not self._actives():
+                os.kill(os.getpid(), signal.SIGTERM)  # the runs are safe: now what was asked for
+
+    def _leave(self, number: int, frame: FrameType | None) -> None:
+        """Leave the program like an exception on SIGTERM, so that runs are ended first."""
+        self._terminated = True
+        raise SystemExit(128 + number)
 
     def _fail(self, active: _Active | None, error: BaseException) -> None:
         """End the run as failed; what goes wrong with that is told, and the first error goes on."""
@@ -439,23 +451,12 @@ class RecorderFacade:
     def _end_all(self) -> None:
         """End what is still active when the process ends: FAILED after an exception that nobody caught."""
         by_hand = hasattr(sys, "ps1") or "IPython" in sys.modules  # there, an error does not end the program
-        failed = getattr(sys, "last_value", None) is not None and not by_hand
+        failed = self._terminated or (getattr(sys, "last_value", None) is not None and not by_hand)
         for active in reversed(self._actives()):
             try:
                 self._end(active, Recorder.STATUS_FA if failed else Recorder.STATUS_FI)
             except RecorderError as error:
                 _LOG.error("%s", error)
-
-
-def _leave_on_sigterm() -> Any:
-    """Make SIGTERM leave the program like an exception, so that runs end; return the old handler, None if it is set."""
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return None
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    return signal.signal(signal.SIGTERM, leave)
 
 
 @contextmanager

@@ -141,8 +141,8 @@ class _Reader:
                 raise self.error(f"{operator} is for params and tags")
             return Condition(kind, key, operator)
         if operator in ("IN", "NOT IN"):
-            if kind != "attribute" or key in _NUMERIC:
-                raise self.error(f"{operator} is for attributes that are texts")
+            if (kind, key) != ("attribute", "run_id"):
+                raise self.error(f"{operator} is for run_id")
             return Condition(kind, key, operator, self.texts())
         return Condition(kind, key, operator, self.value(kind, key, operator))
 

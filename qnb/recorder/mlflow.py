@@ -6,6 +6,7 @@ retries of several minutes are kept from the user here, at the calls that cause 
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import logging
 import os
@@ -353,7 +354,7 @@ def _opening(uri: str) -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        with FileLock(Path(tempfile.gettempdir()) / f"qnb-store-{os.getuid()}-{digest}.lock", timeout=LOCK_SECONDS):
+        with FileLock(Path(tempfile.gettempdir()) / f"qnb-{getpass.getuser()}-{digest}.lock", timeout=LOCK_SECONDS):
             yield
     finally:
         loggers[1].setLevel(levels[1])  # the first one only ever repeats what is raised, so it stays quiet
@@ -372,14 +373,30 @@ def _probe(uri: str) -> None:
         return
     try:
         socket.create_connection(address, timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
+        if uri.startswith(("http://", "https://")):
+            _ask(uri)
+        else:
+            _log_in(uri)
+    except OSError as error:  # of sockets and of requests
+        reason = error.strerror or masked(str(error)) or type(error).__name__
         raise RecorderError(
             f"nothing answers at {masked(uri)} ({address[0]}:{address[1]}: {reason}); start the server, correct the "
             "URI, or leave it out for sqlite:///mlflow.db in the working folder"
         ) from error
-    if uri.startswith(("http://", "https://")):
-        return
+
+
+def _ask(uri: str) -> None:
+    """Let an HTTP server answer, whatever it answers."""
+    import requests
+
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=CONNECT_SECONDS, stream=True).close()
+    except requests.Timeout as error:
+        raise OSError(0, f"no answer within {CONNECT_SECONDS:g} s") from error
+
+
+def _log_in(uri: str) -> None:
+    """Connect to a database once."""
     import sqlalchemy
 
     options = {"connect_timeout": int(CONNECT_SECONDS)} if uri.startswith("postgresql") else {}
@@ -391,9 +408,8 @@ def _probe(uri: str) -> None:
         raise RecorderError(_missing_driver(uri, error)) from error
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = masked(str(getattr(error, "orig", None) or error).strip()).splitlines()[0]
-        raise RecorderError(
-            f"{masked(uri)} refuses the connection: {reason}; check user, password and database"
-        ) from error
+        message = f"{masked(uri)} refuses the connection: {reason}; check user, password and database"
+        raise RecorderError(message) from error
 
 
 def _refuse_folders(uri: str) -> None:

@@ -179,16 +179,18 @@ class Recorder:
         """
         if status not in STATUSES:
             raise RecorderError(f"no status {status!r}; valid: {', '.join(STATUSES)}")
-        writer, surveyor = self._writer, self._surveyor
-        try:
-            if surveyor is not None:
-                surveyor.join()
-            if writer is not None:
-                writer.close()
-        finally:
-            self._writer = self._surveyor = None
-            self._store.update_run(self.id, status=status, end=time.time())
-            self._run = self._store.run(self.id)
+        if self._surveyor is not None:
+            self._surveyor.join()
+        errors = []
+        for step in (self._close, lambda: self._mark_ended(status)):
+            try:
+                step()
+            except RecorderError as error:
+                errors.append(error)
+        if errors:
+            for other in errors[1:]:
+                errors[0].add_note(str(other))
+            raise errors[0]
 
     def flush(self) -> None:
         """Write what is pending, now."""
@@ -377,6 +379,15 @@ class Recorder:
         """Return (step, value) of every logged value of a metric, in the order of steps."""
         self.flush()
         return [(p.step, p.value) for p in self._store.history(self.id, name)]
+
+    def _close(self) -> None:
+        writer, self._writer, self._surveyor = self._writer, None, None
+        if writer is not None:
+            writer.close()
+
+    def _mark_ended(self, status: str) -> None:
+        self._store.update_run(self.id, status=status, end=time.time())
+        self._run = self._store.run(self.id)
 
     def _fresh(self) -> RunInfo:
         self.flush()

@@ -40,9 +40,9 @@ def new_store(path: Path, artifact_root: Path) -> None:
     RecorderError
         When it cannot be made.
     """
-    if _exists(path):
-        return
     try:
+        if _exists(path):
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         _copy(_empty_store(), path, artifact_root)
     except OSError as error:

@@ -29,7 +29,7 @@ from qnb.recorder.stores import open_store
          [Condition("tag", "a", "IS NULL"), Condition("tag", "b", "IS NOT NULL")]),
         ("status = 'FINISHED'", [Condition("attribute", "status", "=", "FINISHED")]),
         ("run_id in ('a', 'b')", [Condition("attribute", "run_id", "IN", ("a", "b"))]),
-        ("attr.run_name not in ('a')", [Condition("attribute", "run_name", "NOT IN", ("a",))]),
+        ("attr.run_id not in ('a')", [Condition("attribute", "run_id", "NOT IN", ("a",))]),
         ("attributes.Created > 5 AND run.status != 'x'",
          [Condition("attribute", "start_time", ">", 5.0), Condition("attribute", "status", "!=", "x")]),
     ],
@@ -49,7 +49,7 @@ def test_what_is_read(text: str, expected: list[Condition]) -> None:
         ("metrics.a LIKE 1", 16, "is for texts"),
         ("metrics.a = 1 or metrics.b = 2", 15, "AND was expected, found 'or'"),
         ("metrics.a IS NULL", 18, "for params and tags"),
-        ("start_time in ('a')", 15, "attributes that are texts"),
+        ("start_time in ('a')", 15, "is for run_id"),
         ("run_id in 'a'", 11, "a list like"),
         ("run_id in ('a' 'b')", 16, "a comma or )"),
         ("statuss = 'a'", 1, "did you mean 'status'"),
@@ -95,7 +95,7 @@ _CLAUSES = st.sampled_from(
         "params.model.name LIKE 'M1%'", "params.model.name ILIKE 'M1%'", "params.model.name != 'm1%_'",
         "params.model.name LIKE '__\\%\\_'", "tags.market = 'csi300'", "tags.market IS NULL", "tags.market IS NOT NULL",
         "tags.market ILIKE 'CSI%'", "tags.market LIKE '%5%'", "status = 'RUNNING'", "attributes.status != 'RUNNING'",
-        "attributes.run_name = 'lgb'", "run_name LIKE 'L%'", "run_name IN ('lgb', 'linear')", "run_name NOT IN ('lgb')",
+        "attributes.run_name = 'lgb'", "run_name LIKE 'L%'", "run_id NOT IN ('a', 'b')", "run_id IN ('a')",
         "attributes.start_time > 0", "attributes.end_time > 0", "attributes.run_id != 'a'", "params.none IS NULL",
     ]
 )  # fmt: skip

@@ -1,0 +1,201 @@
+"""The recorder behind servers: MLflow's own, ones that do not answer, PostgreSQL."""
+
+from __future__ import annotations
+
+import glob
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from qnb.errors import RecorderError
+from qnb.recorder import Recorder
+from qnb.recorder.facade import RecorderFacade
+
+ONE_RUN = """
+import sys
+from qnb.recorder.facade import RecorderFacade
+r = RecorderFacade()
+with r.uri_context(sys.argv[1]), r.start(experiment_name="same", recorder_name=sys.argv[2]):
+    r.log_metrics(x=1.0)
+"""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def round_trip(uri: str) -> Recorder:
+    """Record a run of every kind of thing at `uri`, read it again, and return its recorder."""
+    facade = RecorderFacade()
+    frame = pd.DataFrame({"score": np.arange(3, dtype="float32")}, index=pd.Index(["a", "b", "c"], name="instrument"))
+    with facade.uri_context(uri):
+        with facade.start(experiment_name="trip", recorder_name="r"):
+            facade.log_params(fields="x" * 10_000, rate=0.1)
+            for step in range(50):
+                facade.log_metrics(step=step, loss=1 / (step + 1))
+            facade.set_tags(market="demo")
+            facade.save_objects(artifact_path="deep/er", **{"pred.pkl": frame, "config.pkl": {"a": 1}})
+        found = facade.get_recorder(experiment_name="trip", recorder_name="r")
+        table = facade.search_records([found.experiment_id], "metrics.loss < 0.03 and tags.market = 'demo'")
+    assert list(table["run_id"]) == [found.id]
+    assert found.status == "FINISHED"
+    assert len(found.metric_history("loss")) == 50
+    assert found.list_params()["fields"] == "x" * 10_000
+    pd.testing.assert_frame_equal(found.load_object("deep/er/pred.pkl"), frame)
+    assert found.load_object("deep/er/config") == {"a": 1}
+    return found
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """MLflow's own server, which keeps the artifacts, too."""
+    folder = tmp_path_factory.mktemp("server")
+    port = free_port()
+    command = [
+        sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+        "--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "kept"),
+    ]  # fmt: skip
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                break
+            except (urllib.error.URLError, OSError):
+                assert server.poll() is None, (folder / "log").read_text()
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(20)
+
+
+@pytest.mark.slow
+def test_runs_are_kept_by_mlflows_server(mlflow_server: str, tmp_path: Path) -> None:
+    recorder = round_trip(mlflow_server)
+    assert recorder.artifact_dir is None
+    assert recorder.list_artifacts("deep/er") == ["deep/er/config.json", "deep/er/pred.parquet"]
+    copied = recorder.download_artifact("deep/er/config.json", tmp_path / "copy")
+    assert Path(copied).read_text().strip().startswith("{")
+    with pytest.raises(RecorderError, match="not on this machine"):
+        recorder.get_local_dir()
+    with pytest.raises(RecorderError, match=r"has no artifact 'pred\.pkl'"):
+        recorder.load_object("pred.pkl")
+
+
+def test_a_server_that_is_not_there_is_told_within_seconds() -> None:
+    facade = RecorderFacade()
+    began = time.monotonic()
+    with facade.uri_context(f"http://me:hunter2@127.0.0.1:{free_port()}"), pytest.raises(RecorderError) as caught:
+        facade.list_experiments()
+    assert time.monotonic() - began < 3
+    assert "hunter2" not in str(caught.value)
+    assert "start the server" in str(caught.value)
+
+
+def test_a_server_that_says_nothing_is_told_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qnb.recorder.mlflow.CONNECT_SECONDS", 0.5)
+    facade = RecorderFacade()
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with facade.uri_context(uri), pytest.raises(RecorderError, match="no answer within"):
+            facade.list_experiments()
+    assert time.monotonic() - began < 5
+
+
+def test_a_database_without_its_driver_names_the_package() -> None:
+    facade = RecorderFacade()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        uri = f"mysql+pymysql://me:hunter2@127.0.0.1:{server.getsockname()[1]}/db"
+        with facade.uri_context(uri), pytest.raises(RecorderError, match="pip install pymysql") as caught:
+            facade.list_experiments()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_host_without_a_name_is_told() -> None:
+    facade = RecorderFacade()
+    with facade.uri_context("postgresql://me:hunter2@no-such-host.invalid/db"), pytest.raises(RecorderError) as caught:
+        facade.list_experiments()
+    assert "no-such-host.invalid:5432" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of our own on a free port, with a password."""
+    folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+    if not folders:
+        pytest.skip("needs PostgreSQL's server (Debian package postgresql)")
+    if shutil.which("createdb") is None:
+        pytest.skip("needs PostgreSQL's client")
+    pytest.importorskip("psycopg2", reason="needs psycopg2 to reach PostgreSQL: pip install 'qnb[postgresql]'")
+    programs = Path(folders[-1])
+    base = tmp_path_factory.mktemp("pg")
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        user = pwd.getpwnam("postgres")
+        os.chown(base, user.pw_uid, user.pw_gid)
+        for parent in base.parents:
+            if parent.owner() == "root" and "pytest" in parent.name:
+                parent.chmod(0o755)
+        as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    password, data, port = base / "password", str(base / "data"), free_port()
+    password.write_text("hunter2\n")
+    make = [str(programs / "initdb"), "-D", data, "-U", "qnb", "-A", "scram-sha-256", f"--pwfile={password}"]
+    subprocess.run([*as_user, *make, "--no-sync"], check=True, capture_output=True)
+    options = f"-p {port} -k {base} -c listen_addresses=127.0.0.1 -c fsync=off"
+    control = [*as_user, str(programs / "pg_ctl"), "-D", data, "-w"]
+    subprocess.run([*control, "-o", options, "-l", str(base / "log"), "start"], check=True, stdout=subprocess.DEVNULL)
+    try:
+        make_db = ["createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "qnb", "mlflow"]
+        subprocess.run(make_db, check=True, env={**os.environ, "PGPASSWORD": "hunter2"})
+        yield f"postgresql+psycopg2://qnb:hunter2@127.0.0.1:{port}/mlflow"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=False, stdout=subprocess.DEVNULL)
+
+
+def test_a_wrong_password_is_told_at_once(postgres: str) -> None:
+    facade = RecorderFacade()
+    began = time.monotonic()
+    with facade.uri_context(postgres.replace("hunter2", "hunter3")), pytest.raises(RecorderError) as caught:
+        facade.list_experiments()
+    assert "refuses the connection" in str(caught.value)
+    assert "hunter3" not in str(caught.value)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.slow
+def test_processes_make_the_tables_of_a_new_postgresql_at_once(postgres: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ONE_RUN, postgres]
+    processes = [
+        subprocess.Popen([*command, f"r{k}"], stderr=subprocess.PIPE, text=True, cwd=tmp_path) for k in range(2)
+    ]
+    failures = [error for p in processes for error in [p.communicate(timeout=120)[1]] if p.returncode]
+    assert not failures
+    facade = RecorderFacade()
+    with facade.uri_context(postgres):
+        assert len(facade.list_recorders(experiment_name="same")) == 2
+
+
+def test_runs_are_kept_in_postgresql(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # MLflow puts artifacts of a database store below the working folder
+    recorder = round_trip(postgres)
+    assert "hunter2" not in recorder.uri
