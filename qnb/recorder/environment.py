@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from .uris import masked
 
-__all__ = ["command_line", "environment_files", "environment_params", "environment_tags"]
+__all__ = ["command_line", "environment_files", "environment_params", "environment_tags", "user_name"]
 
 GIT_SECONDS = 20.0
 LARGEST_DIFF = 10_000_000
@@ -44,6 +45,14 @@ def environment_tags() -> dict[str, str]:
 def command_line() -> str:
     """Return the command line of this process without secrets."""
     return masked(" ".join(sys.argv), arguments=True)
+
+
+def user_name() -> str:
+    """Return the user's name, ``unknown`` where the system has none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
 
 
 def environment_files(folder: Path) -> tuple[dict[str, str], str]:

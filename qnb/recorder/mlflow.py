@@ -6,7 +6,6 @@ retries of several minutes are kept from the user here, at the calls that cause 
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import logging
 import os
@@ -34,6 +33,7 @@ from .base import (
     TagDeleted,
     TagSet,
 )  # fmt: skip
+from .environment import user_name
 from .uris import address_of, local_path, masked, sqlite_path
 
 __all__ = ["MlflowStore", "make_tables"]
@@ -354,7 +354,7 @@ def _opening(uri: str) -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        with FileLock(Path(tempfile.gettempdir()) / f"qnb-{getpass.getuser()}-{digest}.lock", timeout=LOCK_SECONDS):
+        with FileLock(Path(tempfile.gettempdir()) / f"qnb-{user_name()}-{digest}.lock", timeout=LOCK_SECONDS):
             yield
     finally:
         loggers[1].setLevel(levels[1])  # the first one only ever repeats what is raised, so it stays quiet

@@ -11,7 +11,6 @@ of failing, and a process that is killed leaves whole batches.
 
 from __future__ import annotations
 
-import getpass
 import math
 import os
 import sqlite3
@@ -35,6 +34,7 @@ from .base import (
     TagDeleted,
     TagSet,
 )  # fmt: skip
+from .environment import user_name
 from .filters import parse_filter, parse_order
 from .search import search_statement
 from .template import new_store
@@ -151,7 +151,7 @@ class SqliteStore:
         """Create a run."""
         run_id, now = uuid.uuid4().hex, _now()
         folder = f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts"
-        user = _user()
+        user = user_name()
         kept = {RUN_NAME: name, "mlflow.user": user, **tags}
         with self._writing("create a run") as db:
             row = db.execute(
@@ -416,10 +416,3 @@ def _number(value: float, nan: object) -> float:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # no user of that number
-        return "unknown"
