@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .benchmark import benchmark_returns
 from .config import backtest_from_config
-from .engine import run_backtest
+from .engine import load_quotes, run_backtest
 from .indicators import indicator_analysis
 from .options import exchange_spec, with_executor
 from .position import Position
@@ -32,6 +32,7 @@ __all__ = [
     "benchmark_returns",
     "exchange_spec",
     "indicator_analysis",
+    "load_quotes",
     "run_backtest",
     "with_executor",
 ]

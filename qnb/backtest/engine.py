@@ -11,7 +11,7 @@ Days are a Python loop, since each depends on the one before; within a day instr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from .signal import signal_of
 from .spec import ExchangeSpec, daily
 from .strategy import Day, Decision, Order, Strategy
 
-__all__ = ["MODES", "run_backtest"]
+__all__ = ["MODES", "load_quotes", "run_backtest"]
 
 MODES = ("compat", "strict")
 _EVERY = 20
@@ -123,6 +123,27 @@ def run_backtest(
         initial_account=initial,
         notes=market.notes,
     )
+
+
+def load_quotes(
+    signal: Any, *, store: QuoteSource, start: Any = None, end: Any = None, extra_instruments: Iterable[str] = ()
+) -> Quotes:
+    """Return quotes for runs on `signal`, to be passed to `run_backtest` again and again.
+
+    Fields are read when a run first needs them and are kept, so that a run with other strategy options, costs or
+    account reads nothing. The days and instruments are those of the first run; others are read anew.
+
+    Parameters
+    ----------
+    signal, store, start, end
+        As in `run_backtest`.
+    extra_instruments : iterable of str
+        Instruments without a score: initial holdings, and what the strategy names.
+    """
+    _, signal = signal_of(signal, None)
+    first, last = _range(signal, store, start, end)
+    scores = Scores.from_signal(signal, calendar=store.calendar, first=first, last=last)
+    return Quotes(store, instruments={*scores.instruments, *extra_instruments}, first=first, last=last)
 
 
 class _Run:

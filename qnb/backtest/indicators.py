@@ -91,5 +91,7 @@ def indicator_analysis(indicators: pd.DataFrame, *, method: str = "mean") -> pd.
 def _last_of_each(day: np.ndarray, code: np.ndarray) -> np.ndarray:
     """Return the places of each instrument's last order of a day, in their sequence."""
     key = day * (int(code.max()) + 1 if len(code) else 1) + code
+    if (np.diff(np.sort(key)) != 0).all():
+        return np.arange(len(key))
     _, first_from_end = np.unique(key[::-1], return_index=True)
     return np.sort(len(key) - 1 - first_from_end)

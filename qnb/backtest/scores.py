@@ -78,8 +78,9 @@ class Scores:
             keep = _last_valid(key, values)
             slot, codes, values = slot[keep], codes[keep], values[keep]
         starts = np.searchsorted(slot, np.arange(first - 1, last + 1)).astype(np.int64)
-        used, compact = np.unique(codes, return_inverse=True)
-        return cls(tuple(names[i] for i in used), starts, compact.astype(np.int32), values)
+        present = np.bincount(codes, minlength=len(names)) > 0
+        compact = (np.cumsum(present) - 1).astype(np.int32)
+        return cls(tuple(names[i] for i in np.flatnonzero(present)), starts, compact[codes], values)
 
     def on(self, instruments: Sequence[str]) -> Scores:
         """Return the same scores with codes into the sorted `instruments`, which must contain all of them."""
