@@ -20,7 +20,7 @@ class SigAnaRecord(RecordTemplate):
 
     Artifacts: ``ic`` and ``ric``, the Pearson and Spearman correlation of score and label by day. Metrics: IC and
     Rank IC, their means; ICIR and Rank ICIR, mean over standard deviation (ddof 1), not annualised. NaN days are left
-    out. Source: Grinold and Kahn, 'Active Portfolio Management', 2nd ed., chapter 6.
+    out; without variation the ratio is NaN. Source: Grinold and Kahn, 'Active Portfolio Management', 2nd ed., ch. 6.
 
     With `ana_long_short` also ``long_short_r``, by day (mean label of the top fifth - of the bottom fifth) / 2, and
     ``long_avg_r``, the mean label of all instruments; metrics {Long-Short, Long-Avg} Ann {Return, Sharpe}.
@@ -76,16 +76,16 @@ class SigAnaRecord(RecordTemplate):
         artifacts: dict[str, Any] = {"ic.pkl": ic, "ric.pkl": ric}
         metrics = {
             "IC": ic.mean(),
-            "ICIR": ic.mean() / ic.std(),
+            "ICIR": _over_std(ic),
             "Rank IC": ric.mean(),
-            "Rank ICIR": ric.mean() / ric.std(),
+            "Rank ICIR": _over_std(ric),
         }
         if self.ana_long_short:
             both, average = long_short(score, label)
             artifacts |= {"long_short_r.pkl": both, "long_avg_r.pkl": average}
             for name, returns in (("Long-Short", both), ("Long-Avg", average)):
                 metrics[f"{name} Ann Return"] = returns.mean() * self.ann_scaler
-                metrics[f"{name} Ann Sharpe"] = returns.mean() / returns.std() * self.ann_scaler**0.5
+                metrics[f"{name} Ann Sharpe"] = _over_std(returns) * self.ann_scaler**0.5
         return Recorded(artifacts, {name: float(value) for name, value in metrics.items()})
 
     def list(self) -> list[str]:
@@ -99,3 +99,9 @@ class SigAnaRecord(RecordTemplate):
             )
             raise ConfigError([Problem(message, "columns count from 0", "label_col")])
         return labels.iloc[:, self.label_col]
+
+
+def _over_std(values: pd.Series) -> float:
+    """Return mean over standard deviation; NaN where that is 0 or unknown."""
+    spread = float(values.std())
+    return float(values.mean()) / spread if spread else float("nan")
