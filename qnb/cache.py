@@ -84,7 +84,7 @@ class Cache:
         try:
             described = json.loads(note.read_text("utf-8"))
             stat = data.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             self._dropped(key, f"its description cannot be read ({error})")
@@ -147,7 +147,7 @@ class Cache:
             value = held["value"]
             if held["check"] != digest(json.dumps(value, sort_keys=True)):
                 raise ValueError("the checksum differs")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             _LOG.warning("cache entry %s is corrupted (%s) and is computed again", key, error)
@@ -185,11 +185,11 @@ class Cache:
         with _translated(self.root, 0):
             locks.mkdir(parents=True, exist_ok=True)
             held = FileLock(locks / f"{self._checked(key)}.lock", timeout=timeout)
-        try:
-            with _translated(self.root, 0):
+        with _translated(self.root, 0):
+            try:
                 held.acquire()
-        except Timeout:
-            raise CacheError(f"another process holds the cache entry {key} for more than {timeout:g} s") from None
+            except Timeout:
+                raise CacheError(f"another process holds the cache entry {key} for more than {timeout:g} s") from None
         try:
             yield
         finally:

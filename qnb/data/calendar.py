@@ -98,6 +98,8 @@ def to_time(value: Any, where: str = "") -> np.datetime64 | None:
     try:
         if isinstance(value, np.datetime64):
             stamp = value.astype("datetime64[ns]")
+        elif value != value:  # the missing time of pandas
+            return None
         elif isinstance(value, dt.datetime | dt.date):
             stamp = np.datetime64(value, "ns")
         else:

@@ -69,11 +69,11 @@ class Universe:
         store : QlibBinStore
             Where expressions and the calendar come from.
         start, end : date or None
-            Span outside which no day matters.
+            Span in which the filters are applied; outside it members stay.
         """
         from .filters import apply_filters
 
-        return apply_filters(self.between(start, end), filters, store, start=start, end=end)
+        return apply_filters(self, filters, store, start=start, end=end)
 
     def day_spans(self, calendar: np.ndarray) -> dict[str, list[tuple[int, int]]]:
         """Return the spans as half-open ranges of calendar positions; empty ones are dropped."""
@@ -148,30 +148,7 @@ def universe_of(
     ConfigError
         `instruments` is none of these.
     """
-    filters = list(filters or ())
-    if instruments is None:
-        instruments = "all"
-    if isinstance(instruments, Universe):
-        universe = instruments
-    elif isinstance(instruments, str):
-        universe = store.universe(instruments)
-    elif isinstance(instruments, Mapping) and "market" in instruments:
-        return universe_of(
-            instruments["market"],
-            store,
-            filters=[*(instruments.get("filter_pipe") or ()), *filters],
-            start=start,
-            end=end,
-        )
-    elif isinstance(instruments, Mapping):
-        universe = Universe("given spans", {str(s): _spans(instruments[s], str(s)) for s in sorted(instruments)})
-    elif isinstance(instruments, Iterable):
-        universe = _listed([str(s) for s in instruments], store)
-    else:
-        raise ConfigError(
-            [Problem(f"instruments {instruments!r} is no universe", "name one or list symbols", "instruments")]
-        )
-    return universe.filter(filters, store, start=start, end=end) if filters else universe.between(start, end)
+    return _resolved(instruments, store, filters, start, end, cut=True)
 
 
 def rows_for(
@@ -201,11 +178,39 @@ def rows_for(
     """
     from ..expr.rows import Rows
 
-    universe = universe_of(instruments, store, filters=filter_pipe or (), start=start, end=end)
-    rows = Rows.from_universe(universe, store.calendar, start, end, source=store, fields=fields)
+    universe = _resolved(instruments, store, filter_pipe, start, end, cut=False)
+    low, high = to_time(start, "start_time"), to_time(end, "end_time")
+    rows = Rows.from_universe(universe, store.calendar, low, high, source=store, fields=fields)
     if not len(rows):
         raise _no_rows(universe, store, start, end)
     return rows
+
+
+def _resolved(
+    instruments: Any, store: Any, filters: Iterable[Any] | None, start: Any, end: Any, *, cut: bool
+) -> Universe:
+    """Return the universe after filters; not `cut` to the span, it has the members of earlier days as well."""
+    filters = list(filters or ())
+    if instruments is None:
+        instruments = "all"
+    if isinstance(instruments, Universe):
+        universe = instruments
+    elif isinstance(instruments, str):
+        universe = store.universe(instruments)
+    elif isinstance(instruments, Mapping) and "market" in instruments:
+        own = [*(instruments.get("filter_pipe") or ()), *filters]
+        return _resolved(instruments["market"], store, own, start, end, cut=cut)
+    elif isinstance(instruments, Mapping):
+        universe = Universe("given spans", {str(s): _spans(instruments[s], str(s)) for s in sorted(instruments)})
+    elif isinstance(instruments, Iterable):
+        universe = _listed([str(s) for s in instruments], store)
+    else:
+        raise ConfigError(
+            [Problem(f"instruments {instruments!r} is no universe", "name one or list symbols", "instruments")]
+        )
+    if cut:
+        universe = universe.between(start, end)
+    return universe.filter(filters, store, start=start, end=end) if filters else universe
 
 
 def _spans(value: Any, symbol: str) -> tuple[Span, ...]:
@@ -236,8 +241,8 @@ def _no_rows(universe: Universe, store: Any, start: Any, end: Any) -> EmptyDataE
     low, high = calendar_slice(store.calendar, start, end)
     if low == high:
         why = f"no trading day between {start} and {end}; the calendar has {first} to {last}"
-    elif not universe.spans:
+    elif not (members := universe.between(start, end).spans):
         why = f"no instrument is a member between {start or first} and {end or last}"
     else:
-        why = f"none of its {len(universe.spans)} instruments has data between {start or first} and {end or last}"
+        why = f"none of its {len(members)} instruments has data between {start or first} and {end or last}"
     return EmptyDataError(f"universe {universe.name!r} has no rows: {why}")

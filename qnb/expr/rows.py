@@ -62,7 +62,7 @@ class Rows:
             Has ``day_spans(calendar)``.
         calendar : ndarray of datetime64[ns]
             Ascending.
-        start, end : datetime64, str or None
+        start, end : datetime64 or None
             None is unbounded.
         source : FieldSource, optional
             With it, instruments without data are left out, and days before an instrument's first and after its last
@@ -70,8 +70,8 @@ class Rows:
         fields : sequence of str, optional
             Fields (``"close"``) that count for this; by default all that `source` has.
         """
-        low = 0 if start is None else int(np.searchsorted(calendar, _stamp(start), side="left"))
-        high = len(calendar) if end is None else int(np.searchsorted(calendar, _stamp(end), side="right"))
+        low = 0 if start is None else int(np.searchsorted(calendar, np.datetime64(start, "ns"), side="left"))
+        high = len(calendar) if end is None else int(np.searchsorted(calendar, np.datetime64(end, "ns"), side="right"))
         spans = universe.day_spans(calendar)
         kept: list[str] = []
         pieces: list[np.ndarray] = []
@@ -127,7 +127,3 @@ def day_order(days: np.ndarray, low: int = 0) -> np.ndarray:
     if len(days) and int(days.max()) - low < 2**16:  # numpy sorts 16-bit keys by radix
         return np.argsort((days - low).astype(np.uint16), kind="stable")
     return np.argsort(days, kind="stable")
-
-
-def _stamp(value: Any) -> np.datetime64:
-    return value if isinstance(value, np.datetime64) else np.datetime64(str(value).strip().replace("/", "-"), "ns")
