@@ -22,7 +22,7 @@ function s(tag, attrs = {}, text) {
 
 const MARKS = { waiting: "○", running: "◔", finished: "✓", failed: "✕", stopped: "■", unknown: "○" };
 
-function header(view, model) {
+function header(view, stop) {
   const chip = h("span", { class: `qnb-chip qnb-${view.status}` },
     h("span", { class: "qnb-mark", "aria-hidden": "true", text: MARKS[view.status] || "○" }),
     h("span", { text: view.status_text }));
@@ -34,16 +34,7 @@ function header(view, model) {
   if (view.left) time.append(" · about ", h("b", { text: view.left }), " left");
   if (view.over && view.day) time.append(` · ${view.day}`);
   const id = h("code", { class: "qnb-id", text: `${view.experiment} / ${view.run_id.slice(0, 6)}`, title: view.run_id });
-  const head = h("header", { class: "qnb-head" }, h("strong", { class: "qnb-name", text: view.name }), chip, time,
-    h("span", { class: "qnb-grow" }), id);
-  if (!view.over) {
-    const asked = model.get("stop_asked");
-    head.append(h("button", {
-      class: "qnb-stop", type: "button", text: asked ? "Stopping" : "Stop", ...(asked ? { disabled: "" } : {}),
-      "aria-label": `Stop run ${view.name}`, onclick: () => model.send({ kind: "stop" }),
-    }));
-  }
-  return head;
+  return [h("strong", { class: "qnb-name", text: view.name }), chip, time, id, view.over ? null : stop].filter(Boolean);
 }
 
 function stepper(view) {
@@ -88,10 +79,10 @@ function ticks(lo, hi, n) {
   return out.map((v) => [v, v.toFixed(digits)]);
 }
 
-const COLOURS = { train: "var(--qnb-s1)", valid: "var(--qnb-s2)" };
+const COLOURS = { train: "var(--qnb-s1)", valid: "var(--qnb-s2)", test: "var(--qnb-s3)" };
 
 function pane(data, end, width, height, last) {
-  const left = 62, right = 150, top = 8, bottom = last ? 22 : 6;
+  const left = 62, right = Math.min(130, Math.max(16, ...data.lines.map((l) => 7 * (l.name.length + l.last.length) + 24))), top = 8, bottom = last ? 22 : 6;
   const svg = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
   const values = data.lines.flatMap((l) => l.values.filter((v) => v !== null));
   if (!values.length) return svg;
@@ -106,10 +97,13 @@ function pane(data, end, width, height, last) {
     svg.append(s("text", { x: left - 8, y: y(v) + 4, "text-anchor": "end", class: "qnb-tick" }, text));
   }
   if (last) for (const [v, text] of ticks(1, end, 7)) if (Number.isInteger(v)) svg.append(s("text", { x: x(v), y: height - 6, "text-anchor": "middle", class: "qnb-tick" }, text));
+  if (data.best_step && data.best_step <= seen) {
+    svg.append(s("line", { x1: x(data.best_step), x2: x(data.best_step), y1: top, y2: height - bottom, class: "qnb-best" }));
+  }
   const said = [];
   let floor = -20;
   for (const line of [...data.lines].sort((a, b) => y(a.values.at(-1) ?? lo) - y(b.values.at(-1) ?? lo))) {
-    const colour = COLOURS[line.name] || "var(--qnb-s3)";
+    const colour = COLOURS[line.name] || "var(--qnb-s1)";
     let path = "", pen = "M";
     line.values.forEach((v, i) => { if (v === null) pen = "M"; else { path += `${pen}${x(line.steps[i]).toFixed(1)},${y(v).toFixed(1)}`; pen = "L"; } });
     svg.append(s("path", { d: path, class: "qnb-line", stroke: colour }));
@@ -123,9 +117,9 @@ function pane(data, end, width, height, last) {
       svg.append(label);
     }
     if (line.best) {
-      svg.append(s("line", { x1: x(line.best.step), x2: x(line.best.step), y1: top, y2: height - bottom, class: "qnb-best" }));
       svg.append(s("circle", { cx: x(line.best.step), cy: y(line.best.value), r: 4, class: "qnb-best-dot" }));
-      svg.append(s("text", { x: x(line.best.step) + 6, y: top + 14, class: "qnb-tick" }, line.best.text));
+      const late = x(line.best.step) + 140 > x(seen) && x(line.best.step) - 140 > left;
+      svg.append(s("text", { x: x(line.best.step) + (late ? -6 : 6), y: top + 14, "text-anchor": late ? "end" : "start", class: "qnb-end" }, line.best.text));
     }
     said.push(`${line.name} ${data.metric}, last ${line.last}${line.best ? `, ${line.best.text}` : ""}`);
   }
@@ -136,20 +130,21 @@ function pane(data, end, width, height, last) {
 function curves(view, width) {
   if (!view.panes.length) return null;
   const box = h("section", { class: "qnb-curves" });
-  const metrics = [...new Set(view.panes.map((p) => p.metric))];
-  box.append(h("div", { class: "qnb-row" }, h("b", { text: `${metrics.join(", ")} by ${view.unit}` }),
-    view.panes.length > metrics.length ? h("span", { class: "qnb-muted", text: "two scales" }) : null));
   let end = Math.max(2, ...view.panes.flatMap((p) => p.lines.map((l) => l.steps[l.steps.length - 1])));
   if (!view.over && view.end) end = Math.max(end, view.end);
   view.panes.forEach((p, i) => {
-    const main = p.lines.some((l) => l.name === "valid") || view.panes.length === 1;
-    box.append(pane(p, end, Math.max(280, width), (main ? 150 : 100) + (i === view.panes.length - 1 ? 16 : 0), i === view.panes.length - 1));
+    const alike = view.panes.filter((o) => o.metric === p.metric).length;
+    if (!i || view.panes[i - 1].metric !== p.metric) {
+      box.append(h("div", { class: "qnb-row" }, h("b", { text: `${p.metric} by ${view.unit}` }),
+        alike > 1 ? h("span", { class: "qnb-muted", text: "own scales" }) : null));
+    }
+    box.append(pane(p, end, Math.max(240, width), (p.main ? 150 : 100) + (i === view.panes.length - 1 ? 16 : 0), i === view.panes.length - 1));
   });
   return box;
 }
 
 function spark(values) {
-  const svg = s("svg", { width: 110, height: 20, viewBox: "0 0 110 20", "aria-hidden": "true" });
+  const svg = s("svg", { width: 110, height: 20, viewBox: "0 0 110 20", preserveAspectRatio: "none", "aria-hidden": "true" });
   const top = Math.max(...values, 1);
   const points = values.map((v, i) => `${((i / Math.max(1, values.length - 1)) * 108 + 1).toFixed(1)},${(19 - (v / top) * 17).toFixed(1)}`);
   svg.append(s("polygon", { points: `1,20 ${points.join(" ")} 109,20`, class: "qnb-spark-area" }), s("polyline", { points: points.join(" "), class: "qnb-spark" }));
@@ -160,7 +155,9 @@ function side(view) {
   const box = h("aside", { class: "qnb-side" });
   if (view.facts.length) {
     const list = h("dl", { class: "qnb-facts" });
-    for (const [k, v] of view.facts) list.append(h("div", {}, h("dt", { text: k }), h("dd", { text: v })));
+    for (const [k, v, more] of view.facts) {
+      list.append(h("div", {}, h("dt", { text: k }), h("dd", { text: v }, more ? h("span", { class: "qnb-muted", text: ` ${more}` }) : null)));
+    }
     box.append(h("b", { text: view.over ? "At the end" : "Now" }), list);
   }
   const w = view.worker;
@@ -176,62 +173,137 @@ function side(view) {
 }
 
 function log(view, keep) {
+  const many = view.warning_count === 1 ? "1 warning" : `${view.warning_count} warnings`;
   const head = h("div", { class: "qnb-row qnb-soft" }, h("b", { text: "Log" }),
-    h("span", { class: "qnb-muted", text: `last ${view.log.length} of ${view.log_count} lines` + (view.warning_count ? ` · ${view.warning_count} warnings` : "") }));
+    h("span", { class: "qnb-muted", text: `last ${view.log.length} of ${view.log_count} lines${view.warning_count ? ` · ${many}` : ""}` }));
   const body = h("div", { class: "qnb-log", tabindex: 0, role: "log", "aria-live": "off", "aria-label": "Log" });
   for (const line of view.log) {
     body.append(h("div", { class: `qnb-log-${line.level}` }, h("span", { class: "qnb-muted", text: line.time }),
       h("span", { class: "qnb-log-stage", text: line.stage }), h("span", { text: line.text })));
   }
-  requestAnimationFrame(() => { body.scrollTop = keep.follow === false ? keep.top : body.scrollHeight; });
+  requestAnimationFrame(() => { body.scrollTop = keep.follow ? body.scrollHeight : keep.top; });
   body.addEventListener("scroll", () => { keep.top = body.scrollTop; keep.follow = body.scrollTop + body.clientHeight > body.scrollHeight - 8; });
-  return h("section", {}, head, body);
+  return [head, body];
 }
 
 function failure(view) {
-  if (view.status === "stopped") return h("div", { class: "qnb-note qnb-stopped", text: `Stopped: ${view.stop_reason}` });
-  if (!view.failure) return null;
-  return h("div", { class: "qnb-note qnb-failed", role: "alert" }, h("div", { text: view.failure.message }),
-    view.failure.traceback ? h("details", {}, h("summary", { text: "Traceback" }), h("pre", { text: view.failure.traceback })) : null);
+  if (view.status === "stopped") return [h("div", { class: "qnb-note qnb-stopped", text: `Stopped: ${view.stop_reason}` })];
+  if (!view.failure) return [];
+  return [h("div", { class: "qnb-note qnb-failed", role: "alert" }, h("div", { text: view.failure.message }),
+    view.failure.traceback ? h("details", {}, h("summary", { text: "Traceback" }), h("pre", { text: view.failure.traceback })) : null)];
+}
+
+function metrics(view) {
+  if (!view.metrics.length) return [h("p", { class: "qnb-empty", text: "No metrics yet." })];
+  const table = h("table", { class: "qnb-metrics" });
+  for (const [name, value] of view.metrics) table.append(h("tr", {}, h("th", { scope: "row", text: name }), h("td", { text: value })));
+  return [table];
+}
+
+const TABS = [["progress", "Progress"], ["metrics", "Metrics"], ["backtest", "Result"], ["config", "Config"]];
+let count = 0;
+
+// Tabs that stay in the page: what is drawn anew never holds the focus, and a click is never lost to a redraw.
+function tabs(choose) {
+  const prefix = `qnb-${(count += 1)}`;
+  const list = h("div", { class: "qnb-tabs", role: "tablist", "aria-label": "Parts of the run" });
+  const panels = {}, buttons = {};
+  for (const [key, title] of TABS) {
+    panels[key] = h("div", { class: `qnb-tab-${key}`, role: "tabpanel", id: `${prefix}-${key}`, "aria-labelledby": `${prefix}-tab-${key}` });
+    buttons[key] = h("button", { type: "button", role: "tab", class: "qnb-tab", id: `${prefix}-tab-${key}`, "aria-controls": `${prefix}-${key}`, text: title, onclick: () => choose(key) });
+    list.append(buttons[key]);
+  }
+  list.addEventListener("keydown", (e) => {
+    const open = TABS.map(([key]) => key).filter((key) => !buttons[key].disabled);
+    const at = open.findIndex((key) => buttons[key] === document.activeElement);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: open.length - 1 }[e.key];
+    if (at < 0 || to === undefined) return;
+    e.preventDefault();
+    const key = open[(to + open.length) % open.length];
+    choose(key);
+    buttons[key].focus();
+  });
+  return { list, panels, buttons };
+}
+
+// Redraws a part only when what it is made of changed.
+function part(node, make) {
+  let before;
+  return (stamp, ...given) => {
+    if (stamp === before) return;
+    before = stamp;
+    node.replaceChildren(...make(...given));
+  };
 }
 
 function render({ model, el }) {
-  el.classList.add("qnb-panel-host");
   const root = h("article", { class: "qnb-panel" });
   const status = h("div", { class: "qnb-sr", role: "status", "aria-live": "polite" });
-  const body = h("div");
-  const result = h("div", { class: "qnb-result" });
-  root.append(status, body, result);
+  const stop = h("button", { class: "qnb-stop", type: "button", onclick: () => model.send({ kind: "stop" }) });
+  const head = h("header", { class: "qnb-head" });
+  const facts = h("div"), logs = h("section"), fails = h("div"), chart = h("div");
+  let chosen = null;
+  const { list, panels, buttons } = tabs((key) => { chosen = key; draw(); });
+  panels.progress.append(chart, logs);
+  root.append(status, head, fails, facts, list, ...Object.values(panels));
   el.append(root);
   const keep = { follow: true, top: 0 };
+  const drawHead = part(head, (view) => header(view, stop));
+  const drawFailure = part(fails, failure);
+  const drawLog = part(logs, (view) => (view.log.length ? log(view, keep) : []));
+  const drawMetrics = part(panels.metrics, metrics);
+  const drawConfig = part(panels.config, (text) => [h("pre", { class: "qnb-config", text })]);
   let said = "";
 
   function draw() {
     const view = model.get("view");
     if (!view || !view.run_id) return;
     root.setAttribute("aria-label", `Run ${view.name}`);
-    const width = (root.clientWidth || 792) - (root.clientWidth > 620 ? 280 : 0) - 32;
-    const focus = root.contains(document.activeElement) && document.activeElement.className;
-    const parts = [header(view, model)];
-    if (view.silent) parts.push(h("div", { class: "qnb-note qnb-stopped", text: view.silent }));
-    parts.push(failure(view), stepper(view), view.over ? null : progress(view));
-    const chart = curves(view, width);
-    if (chart) parts.push(h("div", { class: "qnb-main" }, chart, side(view)));
-    if (view.log.length) parts.push(log(view, keep));
-    body.replaceChildren(...parts.filter(Boolean));
-    if (focus) body.querySelector(`.${focus.split(" ")[0]}`)?.focus();
+    const asked = model.get("stop_asked");
+    stop.textContent = asked ? "Stopping" : "Stop";
+    stop.disabled = asked;
+    stop.setAttribute("aria-label", `Stop run ${view.name}`);
+    drawHead(JSON.stringify([view.name, view.status, view.elapsed, view.left]), view);
+    drawFailure(JSON.stringify([view.status, view.stop_reason, view.failure]), view);
+    const silent = view.silent ? h("div", { class: "qnb-note qnb-stopped", text: view.silent }) : null;
+    facts.replaceChildren(...[silent, stepper(view)].filter(Boolean));
+    const key = drawTabs(view);
+    if (key === "progress") {
+      const wide = root.clientWidth || 792;
+      const drawn = curves(view, wide > 620 ? wide - 248 - 34 : wide - 34);
+      const main = h("div", { class: `qnb-main${wide > 620 ? "" : " qnb-narrow"}` }, drawn, side(view));
+      chart.replaceChildren(...[view.over ? null : progress(view), main.childNodes.length ? main : null].filter(Boolean));
+      drawLog(`${view.log_count}`, view);
+    } else if (key === "metrics") drawMetrics(JSON.stringify(view.metrics), view);
+    else if (key === "config") drawConfig(model.get("config"), model.get("config"));
     const running = view.stages.find((x) => x.status === "running");
     const now = `${view.name}: ${view.status_text}${running ? `, ${running.title}` : ""}`;
     if (now !== said) { said = now; status.textContent = now; }
   }
-  function drawResult() { result.innerHTML = model.get("result_html") || ""; }
+  function drawTabs(view) {
+    const result = Boolean(model.get("result_html"));
+    buttons.backtest.disabled = !result;
+    buttons.backtest.title = result ? "" : "There when the run has finished";
+    let key = chosen || (result ? "backtest" : "progress");
+    if (key === "backtest" && !result) key = "progress";
+    for (const [k] of TABS) {
+      panels[k].hidden = k !== key;
+      buttons[k].setAttribute("aria-selected", String(k === key));
+      buttons[k].tabIndex = k === key ? 0 : -1;
+    }
+    return key;
+  }
+  // The one HTML from outside: made and escaped by the worker's report.
+  function drawResult() { panels.backtest.innerHTML = model.get("result_html") || ""; draw(); }
   model.on("change:view", draw);
   model.on("change:stop_asked", draw);
   model.on("change:result_html", drawResult);
   root.addEventListener("keydown", (e) => e.stopPropagation());
-  draw();
   drawResult();
-  const observer = new ResizeObserver(() => draw());
+  let width = root.clientWidth;
+  const observer = new ResizeObserver(() => {
+    if (root.clientWidth !== width) { width = root.clientWidth; draw(); }
+  });
   observer.observe(root);
   return () => observer.disconnect();
 }

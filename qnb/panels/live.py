@@ -36,11 +36,14 @@ class LivePanel(anywidget.AnyWidget):
     _css = HERE / "live.css"
     view = traitlets.Dict().tag(sync=True)
     stop_asked = traitlets.Bool(False).tag(sync=True)
+    config = traitlets.Unicode("").tag(sync=True)
     result_html = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, handle: RunHandle) -> None:
         self._handle = handle
-        super().__init__(view=run_view(handle.state), stop_asked=handle.directory.stop_asked())
+        super().__init__(
+            view=run_view(handle.state), stop_asked=handle.directory.stop_asked(), config=_task_text(handle)
+        )  # fmt: skip
         self.on_msg(self._received)
         if handle.is_over:
             self._show_result()
@@ -84,6 +87,13 @@ class LivePanel(anywidget.AnyWidget):
             self.result_html = result_html(self._handle)
         except (QnbError, OSError) as error:
             self.result_html = static_html({"note": f"The result cannot be shown: {error}"}, "")
+
+
+def _task_text(handle: RunHandle) -> str:
+    try:
+        return (handle.directory.path / "task.yaml").read_text(encoding="utf-8")
+    except OSError:
+        return "The run's directory holds no task.yaml."
 
 
 def _text(view: dict[str, Any]) -> str:

@@ -32,7 +32,8 @@ def static_html(view: dict[str, Any], result: str) -> str:
     if view["stop_reason"]:
         parts.append(f"<p>Stopped: {escape(view['stop_reason'])}</p>")
     rows = "".join(
-        f'<tr><td style="{_CELL}">{escape(k)}</td><td style="{_CELL}">{escape(v)}</td></tr>' for k, v in view["facts"]
+        f'<tr><td style="{_CELL}">{escape(k)}</td><td style="{_CELL}">{escape(f"{v} {more}".rstrip())}</td></tr>'
+        for k, v, more in view["facts"]
     )
     if rows:
         parts.append(f"<table>{rows}</table>")

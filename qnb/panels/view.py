@@ -9,7 +9,7 @@ import math
 import time
 from typing import Any
 
-from ..reports.numbers import duration
+from ..reports.numbers import MISSING, duration, loss
 from ..state import Curve, RunState
 
 __all__ = ["run_view"]
@@ -30,8 +30,12 @@ STATUS = {
     "stopped": "Stopped",
     "unknown": "Waiting",
 }
+PARTS = {"valid": "valid", "validation": "valid", "val": "valid", "train": "train", "training": "train", "test": "test"}
+PART_ORDER = ("valid", "train", "test")
 CURVE_POINTS = 600
 LOG_LINES = 200
+PANES = 6
+CURVE_FACTS = 6
 TEXT_WIDTH = 2000
 
 
@@ -64,6 +68,7 @@ def run_view(state: RunState, *, now: float | None = None) -> dict[str, Any]:
         "unit": state.training.unit if state.training else "step",
         "end": (state.training.stop_at or state.training.total) if state.training and not state.is_over else 0,
         "facts": _facts(state),
+        "metrics": _metrics(state),
         "worker": _worker(state),
         "log": [_log_line(entry) for entry in list(state.logs)[-LOG_LINES:]],
         "log_count": state.log_count,
@@ -110,7 +115,7 @@ def _progress(state: RunState) -> dict[str, Any] | None:
     share = _share(state)
     note = progress.text
     if progress.stop_at and progress.stop_at < (progress.total or math.inf):
-        note = f"stops at {progress.stop_at:,} unless the validation improves"
+        note = f"stops at {progress.stop_at:,} unless {_validated(state)} improves"
     spoken = f"{TITLES.get(progress.stage, progress.stage)}, {progress.unit} {progress.step}"
     left = state.remaining()
     if left is not None:
@@ -124,57 +129,114 @@ def _progress(state: RunState) -> dict[str, Any] | None:
     }
 
 
+def _validated(state: RunState) -> str:
+    names = [metric for part, metric in map(_split, state.curves) if part == "valid"]
+    return f"valid {names[0]}" if len(names) == 1 else "the validation"
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return part and metric of a metric's name, the part standing on either side: ``l2.valid``, ``valid/loss``.
+
+    Examples
+    --------
+    >>> _split("l2.valid"), _split("train/loss"), _split("lr")
+    (('valid', 'l2'), ('train', 'loss'), ('', 'lr'))
+    """
+    words = name.replace("/", ".").split(".")
+    for at in (-1, 0):
+        part = PARTS.get(words[at].lower())
+        if part and len(words) > 1:
+            return part, ".".join(words[:-1] if at else words[1:])
+    return "", name
+
+
 def _panes(state: RunState) -> list[dict[str, Any]]:
-    """Group curves by metric; train and valid get panes of their own when their ranges differ more than three times."""
+    """Group curves by metric; parts whose ranges differ over three times get panes of their own, valid first."""
     groups: dict[str, list[tuple[str, Curve]]] = {}
     for name, curve in state.curves.items():
-        part, _, metric = name.replace("/", ".").partition(".")
-        groups.setdefault(metric or part, []).append((part if metric else name, curve))
+        part, metric = _split(name)
+        groups.setdefault(metric, []).append((part, curve))
+    best = state.training.best_step if state.training else 0
     panes: list[dict[str, Any]] = []
     for metric, members in groups.items():
-        members.sort(key=lambda m: m[0] == "train")
-        ranges = [max(c.values) - min(c.values) for _, c in members if len(c.values)]
-        apart = len(members) > 1 and (min(ranges) == 0 or max(ranges) / max(min(ranges), 1e-300) > 3)
-        batches = [[m] for m in members] if apart else [members]
-        panes.extend({"metric": metric, "lines": [_line(n, c, state) for n, c in batch]} for batch in batches)
-    return panes[:6]
+        members.sort(key=lambda m: PART_ORDER.index(m[0]) if m[0] in PART_ORDER else 0)
+        spans = [span for span in (_span(c) for _, c in members) if span > 0]
+        apart = len(members) > 1 and len(spans) > 1 and max(spans) / min(spans) > 3
+        for batch in [[m] for m in members] if apart else [members]:
+            lines = [_line(part or metric, curve, best) for part, curve in batch]
+            panes.append(
+                {
+                    "metric": metric,
+                    "lines": lines,
+                    "best_step": best,
+                    "main": batch[0] == members[0] or len(members) == 1,
+                }
+            )
+    return panes[:PANES]
 
 
-def _line(name: str, curve: Curve, state: RunState) -> dict[str, Any]:
+def _span(curve: Curve) -> float:
+    finite = [v for v in curve.values if math.isfinite(v)]
+    return max(finite) - min(finite) if finite else 0.0
+
+
+def _line(name: str, curve: Curve, best_step: int) -> dict[str, Any]:
     steps, values = curve.thinned(CURVE_POINTS)
-    best = state.training.best_step if state.training else 0
     line: dict[str, Any] = {
         "name": name,
         "steps": steps,
         "values": [v if math.isfinite(v) else None for v in values],
-        "last": f"{curve.values[-1]:.5f}",
+        "last": loss(curve.values[-1]),
         "best": None,
     }
-    if best and name.startswith("valid"):
-        for step, value in zip(curve.steps, curve.values, strict=True):
-            if step == best and math.isfinite(value):
-                line["best"] = {"step": step, "value": value, "text": f"best {value:.5f} at {step:,}"}
+    best = _value_at(curve, best_step) if name == "valid" else None
+    if best is not None:
+        line["best"] = {"step": best_step, "value": best, "text": f"best {loss(best)} at {best_step:,}"}
     return line
 
 
+def _value_at(curve: Curve, step: int) -> float | None:
+    if step:
+        for at, value in zip(curve.steps, curve.values, strict=True):
+            if at == step and math.isfinite(value):
+                return value
+    return None
+
+
 def _facts(state: RunState) -> list[list[str]]:
+    """Return rows of name, figure and muted remark."""
     facts: list[list[str]] = []
     progress = state.training if state.is_over else state.progress
     if progress is not None and progress.unit in ("iteration", "epoch", "step"):
-        of = f" of ≤ {progress.total:,}" if progress.total else ""
-        facts.append([progress.unit.capitalize(), f"{progress.step:,}{of}"])
-    for name, curve in state.curves.items():
-        facts.append([name, f"{curve.values[-1]:.5f}"])
-    if progress is not None and progress.best_step:
-        facts.append(["Best at", f"{progress.best_step:,}"])
-        if progress.stop_at:
-            allowed = progress.stop_at - progress.best_step
-            facts.append(["Since best", f"{progress.step - progress.best_step:,} of {allowed:,} allowed"])
+        of = f"of ≤ {progress.total:,}" if progress.total else ""
+        facts.append([progress.unit.capitalize(), f"{progress.step:,}", of])
+    best = progress.best_step if progress is not None else 0
+    shown = [(*_split(name), curve) for name, curve in state.curves.items()]
+    shown.sort(key=lambda m: PART_ORDER.index(m[0]) if m[0] in PART_ORDER else len(PART_ORDER))
+    for part, metric, curve in shown[:CURVE_FACTS]:
+        name = f"{part} {metric}".strip()
+        facts.append([name[:1].upper() + name[1:], loss(curve.values[-1]), ""])
+        value = _value_at(curve, best) if part == "valid" else None
+        if value is not None:
+            facts.append([f"Best {name}", loss(value), f"at {best:,}"])
+    if progress is not None and best:
+        if not any(name.startswith("Best ") for name, _, _ in facts):
+            facts.append(["Best at", f"{best:,}", ""])
+        if progress.stop_at and not state.is_over:
+            facts.append(["Since best", f"{progress.step - best:,}", f"of {progress.stop_at - best:,} allowed"])
     first = state.progress_began
-    if first is not None and progress is not None and progress.time > first.time:
+    if first is not None and progress is not None and first.stage == progress.stage and progress.time > first.time:
         speed = (progress.step - first.step) / (progress.time - first.time)
-        facts.append(["Speed", f"{speed:.1f} {progress.unit}s / s"])
+        facts.append(["Speed", f"{speed:.1f}", f"{progress.unit}s / s"])
     return facts
+
+
+def _metrics(state: RunState) -> list[list[str]]:
+    """Return name and value of every metric, as they came."""
+    return [
+        [name, f"{value:.6g}".replace("-", "−") if math.isfinite(value) else MISSING]
+        for name, value in state.metrics.items()
+    ]
 
 
 def _worker(state: RunState) -> dict[str, Any]:
