@@ -3,27 +3,19 @@
 It sits at the edge: the store comes from the settings of `qnb.init`, or from `set_uri`, `uri_context` or ``uri=``;
 everything else is `Experiment` and `Recorder`.
 
-A run that is started inside another one of the same thread is nested in it. A call from a thread that started no run
-goes to the run that was started last, so helper threads log to the run they belong to.
+A run that is started inside another one of the same thread is nested in it (see `qnb.recorder.active`).
 """
 
 from __future__ import annotations
 
-import atexit
-import logging
-import os
-import signal
-import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..config import current_settings
-from ..errors import RecorderError, RunStopped
+from ..errors import RecorderError
+from .active import ActiveRun, ActiveRuns
 from .base import Store
 from .experiment import Experiment, runs_frame, view_of
 from .recorder import Recorder
@@ -34,17 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["R", "RecorderFacade"]
-
-ERROR_TAG = 500
-_LOG = logging.getLogger("qnb.recorder")
-
-
-@dataclass(frozen=True, slots=True)
-class _Active:
-    experiment: Experiment
-    recorder: Recorder
-    uri: str
-    thread: int
 
 
 class RecorderFacade:
@@ -60,11 +41,7 @@ class RecorderFacade:
 
     def __init__(self) -> None:
         self._uri: str | None = None
-        self._stack: list[_Active] = []
-        self._lock = threading.RLock()
-        self._at_exit = False
-        self._old_handler: Any = None
-        self._terminated = False
+        self._runs = ActiveRuns()
 
     @contextmanager
     def start(
@@ -105,14 +82,14 @@ class RecorderFacade:
             experiment_id=experiment_id, experiment_name=experiment_name, recorder_id=recorder_id,
             recorder_name=recorder_name, uri=uri, resume=resume,
         )  # fmt: skip
-        active = self._mine()
+        active = self._runs.mine()
         try:
             yield experiment
         except BaseException as error:  # Ctrl-C, too, ends the run
-            self._fail(active, error)
+            self._runs.fail(active, error)
             raise
         else:
-            self._end(active, Recorder.STATUS_FI)
+            self._runs.end(active, Recorder.STATUS_FI)
 
     def start_exp(
         self,
@@ -125,7 +102,7 @@ class RecorderFacade:
         resume: bool = False,
     ) -> Experiment:
         """Start a run without a block; `end_exp`, or the end of the process, ends it. See `start`."""
-        parent = self._mine()
+        parent = self._runs.mine()
         place = uri or (parent.uri if parent is not None else None)
         with self.uri_context(place) if place is not None else _nothing():
             store_uri = self.get_uri()
@@ -139,7 +116,7 @@ class RecorderFacade:
                 )
         within = parent.recorder if parent is not None and parent.uri == store_uri else None
         recorder = experiment.start(recorder_id=recorder_id, recorder_name=recorder_name, resume=resume, parent=within)
-        self._push(_Active(experiment, recorder, store_uri, threading.get_ident()))
+        self._runs.push(experiment, recorder, store_uri)
         return experiment
 
     def end_exp(self, recorder_status: str = Recorder.STATUS_FI) -> None:
@@ -150,9 +127,9 @@ class RecorderFacade:
         RecorderError
             When something of it could not be written.
         """
-        active = self._mine() or self._any()
+        active = self._runs.current()
         if active is not None:
-            self._end(active, recorder_status)
+            self._runs.end(active, recorder_status)
 
     def get_exp(
         self,
@@ -176,7 +153,7 @@ class RecorderFacade:
         RecorderError
             When there is none and `create` is False; always for an unknown id.
         """
-        active = self._mine() or self._any()
+        active = self._runs.current()
         if experiment_id is None and experiment_name is None:
             if active is not None:
                 return active.experiment
@@ -263,7 +240,7 @@ class RecorderFacade:
         if recorder_id is None and recorder_name is None and experiment_id is None and experiment_name is None:
             return self._current.recorder
         if recorder_id is not None:
-            for active in self._actives():
+            for active in self._runs.all():
                 if active.recorder.id == recorder_id:
                     return active.recorder
             if experiment_id is None and experiment_name is None:
@@ -284,7 +261,7 @@ class RecorderFacade:
         """Return the tracking URI in use: of `uri_context`, of the active run, of `set_uri`, of the settings."""
         if self._uri is not None:
             return self._uri
-        active = self._mine() or self._any()
+        active = self._runs.current()
         return active.uri if active is not None else current_settings().tracking_uri
 
     def set_uri(self, uri: str | None) -> None:
@@ -335,7 +312,7 @@ class RecorderFacade:
 
     def refuse_while_active(self) -> None:
         """Raise `RecorderError` while a run is active, naming it."""
-        actives = self._actives()
+        actives = self._runs.all()
         if actives:
             active = actives[-1]
             raise RecorderError(
@@ -348,8 +325,8 @@ class RecorderFacade:
         return open_store(self.get_uri())
 
     @property
-    def _current(self) -> _Active:
-        active = self._mine() or self._any()
+    def _current(self) -> ActiveRun:
+        active = self._runs.current()
         if active is None:
             raise RecorderError(
                 "no run is active; use `with R.start(experiment_name=...):`, or R.get_recorder(recorder_id=...)"
@@ -357,7 +334,7 @@ class RecorderFacade:
         return active
 
     def _started(self) -> Recorder:
-        active = self._mine() or self._any()
+        active = self._runs.current()
         if active is None:
             self.start_exp()
         return self._current.recorder
@@ -378,85 +355,14 @@ class RecorderFacade:
 
     def _adopt(self, experiment: Experiment) -> Experiment:
         """Tell the experiment of its active run."""
-        for active in self._actives():
+        for active in self._runs.all():
             if active.experiment == experiment:
                 experiment.active_recorder = active.recorder
         return experiment
 
     def _flush(self) -> None:
-        for active in self._actives():
+        for active in self._runs.all():
             active.recorder.flush()
-
-    def _actives(self) -> list[_Active]:
-        with self._lock:
-            return list(self._stack)
-
-    def _mine(self) -> _Active | None:
-        here = threading.get_ident()
-        return next((a for a in reversed(self._actives()) if a.thread == here), None)
-
-    def _any(self) -> _Active | None:
-        actives = self._actives()
-        return actives[-1] if actives else None
-
-    def _push(self, active: _Active) -> None:
-        with self._lock:
-            self._stack.append(active)
-            if not self._at_exit:
-                self._at_exit = True
-                atexit.register(self._end_all)
-            main = threading.current_thread() is threading.main_thread()
-            if main and self._old_handler is None and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-                self._old_handler = signal.signal(signal.SIGTERM, self._leave)
-
-    def _pop(self, active: _Active | None) -> bool:
-        with self._lock:
-            if active is None or active not in self._stack:
-                return False
-            self._stack.remove(active)
-            main = threading.current_thread() is threading.main_thread()
-            if main and not self._stack and self._old_handler is not None:
-                signal.signal(signal.SIGTERM, self._old_handler)
-                self._old_handler = None
-            return True
-
-    def _end(self, active: _Active | None, status: str) -> None:
-        if active is None or not self._pop(active):
-            return
-        active.experiment.active_recorder = None
-        try:
-            active.recorder.end_run(status)
-        finally:
-            if self._terminated and not self._actives():
-                os.kill(os.getpid(), signal.SIGTERM)  # the runs are safe: now what was asked for
-
-    def _leave(self, number: int, frame: FrameType | None) -> None:
-        """Leave the program like an exception on SIGTERM, so that runs are ended first."""
-        self._terminated = True
-        raise SystemExit(128 + number)
-
-    def _fail(self, active: _Active | None, error: BaseException) -> None:
-        """End the run as failed; what goes wrong with that is told, and the first error goes on."""
-        if active is None:
-            return
-        stopped = isinstance(error, KeyboardInterrupt | RunStopped)
-        reason = f"{type(error).__name__}: {error}".strip(": ")[:ERROR_TAG]
-        try:
-            active.recorder.set_tags(**{"qnb.status": "stopped" if stopped else "failed", "qnb.error": reason})
-            self._end(active, Recorder.STATUS_FA)
-        except RecorderError as other:
-            error.add_note(f"its end could not be recorded: {other}")
-            _LOG.error("%s", other)
-
-    def _end_all(self) -> None:
-        """End what is still active when the process ends: FAILED after an exception that nobody caught."""
-        by_hand = hasattr(sys, "ps1") or "IPython" in sys.modules  # there, an error does not end the program
-        failed = self._terminated or (getattr(sys, "last_value", None) is not None and not by_hand)
-        for active in reversed(self._actives()):
-            try:
-                self._end(active, Recorder.STATUS_FA if failed else Recorder.STATUS_FI)
-            except RecorderError as error:
-                _LOG.error("%s", error)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import socket
 import tempfile
 import time
 import warnings
@@ -34,11 +33,11 @@ from .base import (
     TagSet,
 )  # fmt: skip
 from .environment import user_name
-from .uris import address_of, local_path, masked, sqlite_path
+from .probe import missing_driver, probe, refuse_folder
+from .uris import local_path, masked, sqlite_path
 
 __all__ = ["MlflowStore", "make_tables"]
 
-CONNECT_SECONDS = 5.0
 LOCK_SECONDS = 120.0
 BATCH = 100
 METRIC_BATCH = 1000
@@ -48,7 +47,6 @@ _REFUSALS = (
     "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST", "PERMISSION_DENIED",
     "INVALID_STATE",
 )  # fmt: skip
-_DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient", "pymysql": "pymysql", "pyodbc": "pyodbc"}
 
 
 class MlflowStore:
@@ -67,12 +65,12 @@ class MlflowStore:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        _refuse_folders(uri)
+        refuse_folder(uri)
         self._folders: dict[str, Path | None] = {}
         self._pid = os.getpid()
         path = sqlite_path(uri)
         self._artifact_root = path.parent / "mlruns" if path is not None else None
-        _probe(uri)
+        probe(uri)
         with self._translated("open the store"), _opening(uri):
             self._client = _client(uri)
             self._client.search_experiments(max_results=1)
@@ -300,7 +298,7 @@ class MlflowStore:
         except RecorderError:
             raise
         except ImportError as error:
-            raise RecorderError(_missing_driver(self.uri, error)) from error
+            raise RecorderError(missing_driver(self.uri, error)) from error
         except _errors() as error:
             text = masked(str(error).strip() or type(error).__name__).splitlines()[0][:400]
             message = f"cannot {what} at {masked(self.uri)}: {text}"
@@ -358,72 +356,6 @@ def _opening(uri: str) -> Iterator[None]:
             yield
     finally:
         loggers[1].setLevel(levels[1])  # the first one only ever repeats what is raised, so it stays quiet
-
-
-def _probe(uri: str) -> None:
-    """Ask whether a server is there and lets us in, once, within seconds.
-
-    Raises
-    ------
-    RecorderError
-        When not; MLflow itself would try for minutes.
-    """
-    address = address_of(uri)
-    if address is None:
-        return
-    try:
-        socket.create_connection(address, timeout=CONNECT_SECONDS).close()
-        if uri.startswith(("http://", "https://")):
-            _ask(uri)
-        else:
-            _log_in(uri)
-    except OSError as error:  # of sockets and of requests
-        reason = error.strerror or masked(str(error)) or type(error).__name__
-        raise RecorderError(
-            f"nothing answers at {masked(uri)} ({address[0]}:{address[1]}: {reason}); start the server, correct the "
-            "URI, or leave it out for sqlite:///mlflow.db in the working folder"
-        ) from error
-
-
-def _ask(uri: str) -> None:
-    """Let an HTTP server answer, whatever it answers."""
-    import requests
-
-    try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=CONNECT_SECONDS, stream=True).close()
-    except requests.Timeout as error:
-        raise OSError(0, f"no answer within {CONNECT_SECONDS:g} s") from error
-
-
-def _log_in(uri: str) -> None:
-    """Connect to a database once."""
-    import sqlalchemy
-
-    options = {"connect_timeout": int(CONNECT_SECONDS)} if uri.startswith("postgresql") else {}
-    try:
-        engine = sqlalchemy.create_engine(uri, connect_args=options)
-        engine.connect().close()
-        engine.dispose()
-    except ImportError as error:
-        raise RecorderError(_missing_driver(uri, error)) from error
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = masked(str(getattr(error, "orig", None) or error).strip()).splitlines()[0]
-        message = f"{masked(uri)} refuses the connection: {reason}; check user, password and database"
-        raise RecorderError(message) from error
-
-
-def _refuse_folders(uri: str) -> None:
-    if uri.startswith("file:") or ("://" not in uri and not uri.startswith(("databricks", "uc:", "sqlite:"))):
-        folder = (local_path(uri) or Path(uri)).expanduser().absolute()
-        raise RecorderError(
-            f"{uri!r} is a folder, and MLflow keeps no runs in folders any more; use sqlite:///{folder}/mlflow.db "
-            "(old runs: `mlflow migrate-filestore` moves them)"
-        )
-
-
-def _missing_driver(uri: str, error: ImportError) -> str:
-    package = _DRIVERS.get(str(error.name), str(error.name))
-    return f"{masked(uri)} needs {error.name}, which is not installed; install it with: pip install {package}"
 
 
 def _exception() -> type[Any]:

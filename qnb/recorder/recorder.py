@@ -1,6 +1,7 @@
 """A run as its user sees it: params, metrics, tags and objects go in and come out again.
 
 While a run is started, what is logged is written in the background (`qnb.recorder.writer`); reading writes it first.
+A name that MLflow does not take is recorded under the nearest one it takes, and the log says so.
 """
 
 from __future__ import annotations
@@ -8,13 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
 import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from ..config import current_settings
 from ..errors import RecorderError, nearest
 from .artifacts import artifact_path as normal_path
 from .base import (
-    KEY_LIMIT,
     PARAM_LIMIT,
     STATUSES,
     TAG_LIMIT,
@@ -36,6 +34,7 @@ from .base import (
     TagSet,
 )  # fmt: skip
 from .environment import command_line, environment_files, environment_params, environment_tags
+from .names import legal_name
 from .objects import Saved, find_artifact, load_object, save_object
 from .spool import Spool
 from .stores import is_own
@@ -46,7 +45,6 @@ __all__ = ["Recorder"]
 
 LONG_PARAMS = "long_params.json"
 _MORE = f"… (whole text in {LONG_PARAMS})"
-_KEY = re.compile(r"^[/\w.\- :]+$")
 _LOG = logging.getLogger("qnb.recorder")
 _started: set[str] = set()  # runs that this process wrote
 
@@ -205,13 +203,12 @@ class Recorder:
         Raises
         ------
         RefusedError
-            For a name MLflow does not take, and for a param that has another value already.
+            For a param that has another value already.
         """
         entries: list[Entry] = []
         long: dict[str, str] = {}
-        for name, value in params.items():
-            text = masked(str(value))
-            _checked_key("param", name)
+        for given, value in params.items():
+            name, text = legal_name("param", given), masked(str(value))
             if len(text) > PARAM_LIMIT:
                 long[name] = text
                 text = text[: PARAM_LIMIT - len(_MORE)] + _MORE
@@ -242,13 +239,13 @@ class Recorder:
         Raises
         ------
         RefusedError
-            For a name MLflow does not take, and for what is no number.
+            For what is no number.
         """
         now = time.time_ns() // 1_000_000
         at = 0 if step is None else int(step)
         entries: list[Entry] = []
-        for name, value in metrics.items():
-            _checked_key("metric", name)
+        for given, value in metrics.items():
+            name = legal_name("metric", given)
             try:
                 number = float(value)
             except (TypeError, ValueError):
@@ -262,15 +259,14 @@ class Recorder:
     def set_tags(self, **tags: Any) -> None:
         """Set tags; passwords in URIs are masked, texts beyond MLflow's 8000 characters cut."""
         entries: list[Entry] = []
-        for name, value in tags.items():
-            _checked_key("tag", name)
-            text = masked(str(value))
+        for given, value in tags.items():
+            name, text = legal_name("tag", given), masked(str(value))
             entries.append(TagSet(name, text if len(text) <= TAG_LIMIT else text[: TAG_LIMIT - 1] + "…"))
         self._log(entries)
 
     def delete_tags(self, *keys: str) -> None:
         """Remove tags; one that is not there is no error."""
-        self._log([TagDeleted(key) for key in keys])
+        self._log([TagDeleted(legal_name("tag", key)) for key in keys])
 
     def save_objects(
         self, local_path: str | Path | None = None, artifact_path: str | None = None, **objects: Any
@@ -446,18 +442,6 @@ class Recorder:
 
     def __repr__(self) -> str:
         return f"<Recorder {self.name} {self.id} {self.status}>"
-
-
-@lru_cache(maxsize=4096)
-def _checked_key(kind: str, name: str) -> None:
-    """Raise `RefusedError` for a name that MLflow does not take."""
-    parts = name.split("/")
-    if len(name) > KEY_LIMIT:
-        raise RefusedError(
-            f"the name of a {kind} has at most {KEY_LIMIT} characters, received {len(name)}: {name[:60]!r}"
-        )
-    if not _KEY.match(name) or name.startswith("/") or any(p in ("", ".", "..") for p in parts):
-        raise RefusedError(f"{kind} {name!r}: a name is made of letters, digits and _ - . : / and blanks")
 
 
 def _existing(path: str | Path) -> Path:

@@ -11,13 +11,12 @@ of failing, and a process that is killed leaves whole batches.
 
 from __future__ import annotations
 
-import math
 import os
 import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from .base import (
 )  # fmt: skip
 from .environment import user_name
 from .filters import parse_filter, parse_order
+from .rows import RUN_NAME, number_of, read_runs, require_active, write_metrics, write_param, write_tag
 from .search import search_statement
 from .template import new_store
 from .uris import local_path
@@ -43,9 +43,6 @@ from .uris import local_path
 __all__ = ["SqliteStore", "fits"]
 
 BUSY_SECONDS = 30.0
-RUN_NAME = "mlflow.runName"
-_CHUNK = 500
-_LARGEST = 1.7976931348623157e308  # how MLflow keeps an infinity
 _EXPERIMENT = "SELECT experiment_id, name, lifecycle_stage, artifact_location FROM experiments"
 _COLUMNS = {
     "experiments": {"experiment_id", "name", "artifact_location", "lifecycle_stage", "creation_time",
@@ -166,7 +163,7 @@ class SqliteStore:
                 (run_id, name, user, status, now, folder, experiment.id),
             )
             for key, text in kept.items():
-                _set_tag(db, run_id, key, text)
+                write_tag(db, run_id, key, text)
         return RunInfo(
             run_id=run_id, name=name, experiment_id=experiment.id, experiment=experiment.name, status=status,
             start=now / 1000, tags=kept, artifact_uri=folder,
@@ -175,7 +172,7 @@ class SqliteStore:
     def run(self, run_id: str) -> RunInfo:
         """Return a run with its last metrics, params and tags."""
         with self._reading(f"read run {run_id!r}") as db:
-            found = _runs(db, "WHERE run_uuid = ?", (run_id,))
+            found = read_runs(db, "WHERE run_uuid = ?", (run_id,))
         if not found:
             raise RefusedError(f"no run {run_id!r} in {self.path.name}")
         return found[0]
@@ -185,7 +182,7 @@ class SqliteStore:
     ) -> None:
         """Change status, name or end of a run; a run that is RUNNING again has no end."""
         with self._writing("update the run") as db:
-            _require_active(db, run_id)
+            require_active(db, run_id)
             if status is not None:
                 db.execute("UPDATE runs SET status = ? WHERE run_uuid = ?", (status, run_id))
             if status == "RUNNING" and end is None:
@@ -193,12 +190,12 @@ class SqliteStore:
             if end is not None:
                 db.execute("UPDATE runs SET end_time = ? WHERE run_uuid = ?", (round(end * 1000), run_id))
             if name is not None:
-                _set_tag(db, run_id, RUN_NAME, name)
+                write_tag(db, run_id, RUN_NAME, name)
 
     def delete_run(self, run_id: str) -> None:
         """Delete a run."""
         with self._writing("delete the run") as db:
-            _require_active(db, run_id)
+            require_active(db, run_id)
             db.execute(
                 "UPDATE runs SET lifecycle_stage = 'deleted', deleted_time = ? WHERE run_uuid = ?", (_now(), run_id)
             )
@@ -217,21 +214,21 @@ class SqliteStore:
             experiment_ids, parse_filter(filter_string), parse_order(order_by), deleted=deleted, limit=max_results
         )
         with self._reading("search runs") as db:
-            return _runs(db, where, values)
+            return read_runs(db, where, values)
 
     def log(self, run_id: str, entries: Sequence[Entry]) -> None:
         """Write a batch in one transaction: all of it or, when this raises, nothing."""
         if not entries:
             return
         with self._writing("log") as db:
-            _require_active(db, run_id)
-            _log_metrics(db, run_id, [e for e in entries if isinstance(e, MetricPoint)])
+            require_active(db, run_id)
+            write_metrics(db, run_id, [e for e in entries if isinstance(e, MetricPoint)])
             for entry in entries:
                 match entry:
                     case ParamSet(name, value):
-                        _set_param(db, run_id, name, value)
+                        write_param(db, run_id, name, value)
                     case TagSet(name, value):
-                        _set_tag(db, run_id, name, value)
+                        write_tag(db, run_id, name, value)
                     case TagDeleted(name):
                         db.execute("DELETE FROM tags WHERE run_uuid = ? AND key = ?", (run_id, name))
 
@@ -242,7 +239,7 @@ class SqliteStore:
                 "SELECT value, is_nan, step, timestamp FROM metrics WHERE run_uuid = ? AND key = ? "
                 "ORDER BY step, timestamp", (run_id, name),
             ).fetchall()  # fmt: skip
-        return [MetricPoint(name, _number(v, nan), step, at / 1000) for v, nan, step, at in rows]
+        return [MetricPoint(name, number_of(v, nan), step, at / 1000) for v, nan, step, at in rows]
 
     def put_file(self, run_id: str, path: Path, folder: str = "") -> None:
         """Keep a file or a folder below `folder` of the run's artifacts, replacing one of that name."""
@@ -332,86 +329,12 @@ class SqliteStore:
             raise RecorderError(f"cannot {what} in {self.path}: {error}; {remedy}") from error
 
 
-def _runs(db: sqlite3.Connection, where: str, values: Sequence[object]) -> list[RunInfo]:
-    columns = "run_uuid, name, experiment_id, status, start_time, end_time, artifact_uri, lifecycle_stage"
-    rows = db.execute(f"SELECT {columns} FROM runs {where}", values).fetchall()  # noqa: S608 - texts are in `values`
-    ids = [row[0] for row in rows]
-    metrics: dict[str, dict[str, float]] = {i: {} for i in ids}
-    params: dict[str, dict[str, str]] = {i: {} for i in ids}
-    tags: dict[str, dict[str, str]] = {i: {} for i in ids}
-    for chunk in (ids[k : k + _CHUNK] for k in range(0, len(ids), _CHUNK)):
-        marks = ",".join("?" * len(chunk))
-        which = f"WHERE run_uuid IN ({marks}) ORDER BY key"
-        for i, key, value, nan in db.execute(
-            f"SELECT run_uuid, key, value, is_nan FROM latest_metrics {which}",  # noqa: S608 - marks
-            chunk,
-        ):
-            metrics[i][key] = _number(value, nan)
-        for table, into in (("params", params), ("tags", tags)):
-            for i, key, text in db.execute(f"SELECT run_uuid, key, value FROM {table} {which}", chunk):  # noqa: S608
-                into[i][key] = text or ""
-    return [
-        RunInfo(
-            run_id=i, name=tags[i].get(RUN_NAME) or name or "", experiment_id=str(experiment), status=status,
-            start=None if start is None else start / 1000, end=None if end is None else end / 1000,
-            metrics=metrics[i], params=params[i], tags=tags[i], artifact_uri=uri or "", deleted=stage != "active",
-        )
-        for i, name, experiment, status, start, end, uri, stage in rows
-    ]  # fmt: skip
-
-
-def _log_metrics(db: sqlite3.Connection, run_id: str, points: Iterable[MetricPoint]) -> None:
-    rows = []
-    for p in points:
-        nan = math.isnan(p.value)
-        value = 0.0 if nan else max(-_LARGEST, min(_LARGEST, float(p.value)))
-        rows.append((p.name, value, round(p.time * 1000), run_id, p.step, nan))
-    db.executemany(
-        "INSERT OR IGNORE INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES (?, ?, ?, ?, ?, ?)", rows
-    )
-    db.executemany(
-        "INSERT INTO latest_metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (key, run_uuid) DO UPDATE SET value = excluded.value, timestamp = excluded.timestamp, "
-        "step = excluded.step, is_nan = excluded.is_nan WHERE (excluded.step, excluded.timestamp, excluded.value) > "
-        "(latest_metrics.step, latest_metrics.timestamp, latest_metrics.value)", rows,
-    )  # fmt: skip
-
-
-def _set_param(db: sqlite3.Connection, run_id: str, name: str, value: str) -> None:
-    row = db.execute("SELECT value FROM params WHERE run_uuid = ? AND key = ?", (run_id, name)).fetchone()
-    if row is None:
-        db.execute("INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)", (name, value, run_id))
-    elif row[0] != value:
-        raise RefusedError(f"param {name!r} is {row[0]!r} already and cannot become {value!r}; params are written once")
-
-
-def _set_tag(db: sqlite3.Connection, run_id: str, name: str, value: str) -> None:
-    db.execute(
-        "INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?) "
-        "ON CONFLICT (key, run_uuid) DO UPDATE SET value = excluded.value", (name, value, run_id),
-    )  # fmt: skip
-    if name == RUN_NAME:
-        db.execute("UPDATE runs SET name = ? WHERE run_uuid = ?", (value, run_id))
-
-
-def _require_active(db: sqlite3.Connection, run_id: str) -> None:
-    row = db.execute("SELECT lifecycle_stage FROM runs WHERE run_uuid = ?", (run_id,)).fetchone()
-    if row is None:
-        raise RefusedError(f"no run {run_id!r} in this store")
-    if row[0] != "active":
-        raise RefusedError(f"run {run_id} was deleted; restore it with MLflow before writing to it")
-
-
 def _experiment(row: Sequence[object]) -> ExperimentInfo:
     return ExperimentInfo(str(row[0]), str(row[1]), row[2] != "active", str(row[3] or ""))
 
 
 def _deleted_name(row: Sequence[object]) -> str:
     return f"{str(row[1])[:180]} (deleted {time.strftime('%Y-%m-%d %H:%M:%S')}, {row[0]})"
-
-
-def _number(value: float, nan: object) -> float:
-    return math.nan if nan else value
 
 
 def _now() -> int:

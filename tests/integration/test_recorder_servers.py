@@ -112,7 +112,7 @@ def test_a_server_that_is_not_there_is_told_within_seconds() -> None:
 
 
 def test_a_server_that_says_nothing_is_told_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qnb.recorder.mlflow.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("qnb.recorder.probe.CONNECT_SECONDS", 0.5)
     facade = RecorderFacade()
     began = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:

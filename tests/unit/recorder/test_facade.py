@@ -25,7 +25,7 @@ def recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecorderFacade]:
     monkeypatch.setattr("qnb.config._current", Settings().with_(recorder_uri=URI, experiment="Mine"))
     facade = RecorderFacade()
     yield facade
-    while facade._actives():
+    while facade._runs.all():
         facade.end_exp()
 
 
@@ -154,7 +154,7 @@ def test_errors_of_the_store_surface_at_the_end(recording: RecorderFacade, tmp_p
     with pytest.raises(RecorderError, match="not written"):
         lose()
     assert len(list((tmp_path / ".qnb" / "unwritten").glob("*.ndjson"))) == 1
-    assert recording._actives() == []
+    assert recording._runs.all() == []
 
 
 def test_nothing_is_initialised_anew_while_a_run_is_active(recording: RecorderFacade) -> None:
