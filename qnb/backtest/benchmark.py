@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,8 @@ def benchmark_returns(benchmark: Any, *, store: QuoteSource, first: int, last: i
         benchmark = benchmark.iloc[:, 0]
     if isinstance(benchmark, pd.Series):
         return _from_series(benchmark, store.calendar, first, last)
-    names = [benchmark] if isinstance(benchmark, str) else list(benchmark)
+    several = isinstance(benchmark, Sequence) and not isinstance(benchmark, str)
+    names = list(benchmark) if several else [benchmark]
     if not names or not all(isinstance(n, str) for n in names):
         raise BacktestError(f"benchmark is an instrument, a list of them, a Series or null, received {benchmark!r}")
     kind = np.float64 if strict else np.float32

@@ -171,6 +171,11 @@ class Day:
         return self._exchange.market.can_both[self.index - 1]
 
     @property
+    def proceeds_usable(self) -> bool:
+        """Whether what a sell brings can be spent on the same day."""
+        return self._exchange.spec.settle_type == "none" and self._exchange.spec.trade_type == "serial"
+
+    @property
     def open_cost(self) -> float:
         """The cost rate of buys."""
         return self._exchange.spec.open_cost

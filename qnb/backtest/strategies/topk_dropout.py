@@ -54,11 +54,13 @@ class TopkDropoutStrategy:
 
     Notes
     -----
-    The compatible mode keeps some oddities: ``n_drop=0`` sells every holding; buys are counted against planned sells
-    even when those cannot be carried out, so that more than `topk` can be held; a candidate that cannot be bought
-    keeps its part of the budget; the cost of buying is not set aside; orders of nothing are sent. In strict mode
-    ``n_drop=0`` sells nothing, buys are counted against sells that can be carried out, and the budget, less the cost,
-    goes to what can be bought.
+    The compatible mode keeps some oddities: ``n_drop=0`` sells every holding; without enough candidates the worst
+    holdings are sold for nothing; buys are counted against planned sells even when those cannot be carried out, so
+    that more than `topk` can be held; a candidate that cannot be bought keeps its part of the budget; the cost of
+    buying is not set aside, nor are proceeds that settle too late; what has no score is bought when nothing else is
+    left; orders of nothing are sent. In strict mode ``n_drop=0`` sells nothing, what is sold has a replacement or is
+    above `topk`, buys are counted against sells that can be carried out, and the cash that is there, less the cost,
+    goes to what has a score and can be bought.
 
     Examples
     --------
@@ -119,6 +121,8 @@ class TopkDropoutStrategy:
         wanted = _count(day, self.n_drop + self.topk - len(held))
         if self.method_buy == "top":
             free = ~day.is_held[day.codes]
+            if day.strict:
+                free &= ~np.isnan(day.scores)
             return _top(day, day.codes[free], day.scores[free], wanted, tradable)
         top = _top(day, day.codes, day.scores, self.topk, tradable)
         return self._draw(top[~day.is_held[top]], wanted)
@@ -136,7 +140,9 @@ class TopkDropoutStrategy:
             return chosen
         together = np.sort(np.concatenate([held, today]))
         ranked = together[descending(day.score[together])]
-        chosen[_last(ranked, self.n_drop, tradable)] = True
+        drop = max(min(self.n_drop, len(ranked) - self.topk), 0) if day.strict else self.n_drop
+        if drop or not day.strict:
+            chosen[_last(ranked, drop, tradable)] = True
         return chosen & day.is_held
 
     def _sell(self, day: Day, codes: np.ndarray, decision: Decision) -> tuple[int, float]:
@@ -152,7 +158,7 @@ class TopkDropoutStrategy:
             fill = day.try_sell(code, cash=cash)
             cash += fill.value - fill.cost
             sold += 1
-        return sold, cash
+        return sold, day.cash if day.strict and not day.proceeds_usable else cash
 
     def _buy(self, day: Day, codes: np.ndarray, cash: float, decision: Decision) -> None:
         side = None if self.forbid_all_trade_at_limit else BUY
@@ -160,7 +166,7 @@ class TopkDropoutStrategy:
         parts = refusals.count("") if day.strict else len(codes)
         budget = cash * self.risk_degree / parts if parts else 0.0
         if day.strict:
-            budget /= 1 + day.open_cost
+            budget = max(budget, 0.0) / (1 + day.open_cost)
         for code, refused in zip(codes.tolist(), refusals, strict=True):
             price = day.fill_price(code, BUY)
             amount = day.round(budget / price, code) if price > 0 else math.nan
