@@ -8,8 +8,9 @@ from pathlib import Path
 from .experiment import Experiment
 from .facade import R
 from .recorder import Recorder
+from .template import prepare
 
-__all__ = ["Experiment", "R", "Recorder", "replay_spool"]
+__all__ = ["Experiment", "R", "Recorder", "prepare", "replay_spool"]
 
 
 def replay_spool(path: str | os.PathLike[str], *, uri: str | None = None) -> int:

@@ -13,13 +13,14 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..config import current_settings
 from ..errors import RecorderError
 
-__all__ = ["new_store"]
+__all__ = ["new_store", "prepare"]
 
 LOCK_SECONDS = 120.0
 MAKE_SECONDS = 120.0
@@ -48,6 +49,19 @@ def new_store(path: Path, artifact_root: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise RecorderError(f"cannot make the store {path}: {reason}; give another place, e.g. with --uri") from error
+
+
+def prepare() -> None:
+    """Have MLflow make the empty store in the background, if this machine has none yet; returns at once.
+
+    For whoever knows early that there will be a run. A store that is asked for meanwhile waits for it.
+    """
+
+    def work() -> None:
+        with contextlib.suppress(RecorderError, OSError):  # told to whoever asks for the store
+            _empty_store()
+
+    threading.Thread(target=work, name="qnb-recorder-prepare", daemon=True).start()
 
 
 def _exists(path: Path) -> bool:

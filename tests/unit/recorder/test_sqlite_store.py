@@ -8,13 +8,15 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qnb.config import Settings
 from qnb.errors import RecorderError
-from qnb.recorder import stores
+from qnb.recorder import prepare, stores
 from qnb.recorder.base import MetricPoint, ParamSet, RefusedError, TagSet
 from qnb.recorder.sqlite import SqliteStore, fits
 from qnb.recorder.stores import open_store
@@ -228,3 +230,30 @@ def test_relative_uris_start_at_the_working_folder(tmp_path: Path, monkeypatch: 
 def test_a_folder_is_answered_with_the_uri_to_use(uri: str) -> None:
     with pytest.raises(RecorderError, match=r"sqlite:///.*mlruns/mlflow\.db"):
         open_store(uri)
+
+
+def test_the_empty_store_is_made_once_and_ahead_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path] = []
+
+    def make(path: Path) -> None:
+        made.append(path)
+        path.write_bytes(b"tables")
+
+    monkeypatch.setattr("qnb.config._current", Settings().with_(cache_dir=tmp_path))
+    monkeypatch.setattr("qnb.recorder.template._make", make)
+    for _ in range(3):
+        prepare()
+    end = time.monotonic() + 5
+    while not (made and made[0].exists()) and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert [p.parent for p in made] == [tmp_path / "mlflow"]
+    assert made[0].name == f"empty-{version('mlflow')}.db"
+
+
+def test_mlflow_that_cannot_make_its_tables_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qnb.config._current", Settings().with_(cache_dir=tmp_path / "cache"))
+    monkeypatch.setattr("qnb.recorder.template.sys.executable", "/bin/false")
+    with pytest.raises(RecorderError, match="could not make its tables"):
+        open_store(f"sqlite:///{tmp_path}/mlflow.db")
+    assert not (tmp_path / "mlflow.db").exists()
