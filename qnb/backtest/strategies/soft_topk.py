@@ -20,7 +20,7 @@ class SoftTopkStrategy(WeightStrategyBase):
 
     With nothing held every one of the best gets ``1 / topk``. Otherwise weights begin as they are (shares of all
     holdings); each holding that is no longer among the best gives up to `max_sold_weight`, and what was given is
-    spread over the best.
+    spread over the best. It reads scores and closes up to yesterday, and today's tradability and prices of fills.
 
     Parameters
     ----------

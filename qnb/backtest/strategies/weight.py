@@ -19,7 +19,8 @@ __all__ = ["WeightStrategyBase"]
 class WeightStrategyBase:
     """Base of strategies of your own: return target weights, the orders follow.
 
-    Override `generate_target_weight_position` (names and pandas, as in qlib) or `weights` (arrays, faster).
+    Override `generate_target_weight_position` (names and pandas, as in qlib) or `weights` (arrays, faster). What turns
+    weights into orders reads yesterday's closes and today's tradability, `by_fill_price` also today's prices of fills.
 
     Parameters
     ----------
