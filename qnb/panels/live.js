@@ -82,21 +82,26 @@ function ticks(lo, hi, n) {
 const COLOURS = { train: "var(--qnb-s1)", valid: "var(--qnb-s2)", test: "var(--qnb-s3)" };
 
 function pane(data, end, width, height, last) {
-  const left = 62, right = Math.min(130, Math.max(16, ...data.lines.map((l) => 7 * (l.name.length + l.last.length) + 24))), top = 8, bottom = last ? 22 : 6;
+  const left = 62, top = 8, bottom = last ? 22 : 6;
   const svg = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
   const values = data.lines.flatMap((l) => l.values.filter((v) => v !== null));
   if (!values.length) return svg;
   let lo = Math.min(...values), hi = Math.max(...values);
   if (lo === hi) { lo -= Math.abs(lo) * 0.01 || 1; hi += Math.abs(hi) * 0.01 || 1; }
-  const x = (v) => left + ((v - 1) / Math.max(1, end - 1)) * (width - left - right);
-  const y = (v) => top + ((hi - v) / (hi - lo)) * (height - top - bottom);
   const seen = Math.max(...data.lines.map((l) => l.steps[l.steps.length - 1]));
+  const first = Math.min(...data.lines.map((l) => l.steps[0]));
+  // The label of the last value stands right of it: in what is still to come while there is room, else in a margin.
+  const label = 7 * Math.max(...data.lines.map((l) => l.name.length + l.last.length)) + 24;
+  const done = Math.max(0.01, (seen - first) / Math.max(1, end - first));
+  const right = Math.min(label, Math.max(16, width - left - (width - left - label) / done));
+  const x = (v) => left + ((v - first) / Math.max(1, end - first)) * (width - left - right);
+  const y = (v) => top + ((hi - v) / (hi - lo)) * (height - top - bottom);
   if (seen < end) svg.append(s("rect", { x: x(seen), y: top, width: x(end) - x(seen), height: height - top - bottom, class: "qnb-future" }));
   for (const [v, text] of ticks(lo, hi, 4)) {
     svg.append(s("line", { x1: left, x2: x(Math.min(seen, end)), y1: y(v), y2: y(v), class: "qnb-grid" }));
     svg.append(s("text", { x: left - 8, y: y(v) + 4, "text-anchor": "end", class: "qnb-tick" }, text));
   }
-  if (last) for (const [v, text] of ticks(1, end, 7)) if (Number.isInteger(v)) svg.append(s("text", { x: x(v), y: height - 6, "text-anchor": "middle", class: "qnb-tick" }, text));
+  if (last) for (const [v, text] of [[first, String(first)], ...ticks(first, end, width > 420 ? 7 : 4).filter(([v]) => v - first > (end - first) / 20)]) if (Number.isInteger(v)) svg.append(s("text", { x: x(v), y: height - 6, "text-anchor": "middle", class: "qnb-tick" }, text));
   if (data.best_step && data.best_step <= seen) {
     svg.append(s("line", { x1: x(data.best_step), x2: x(data.best_step), y1: top, y2: height - bottom, class: "qnb-best" }));
   }
@@ -112,9 +117,9 @@ function pane(data, end, width, height, last) {
       svg.append(s("circle", { cx: x(seen), cy: y(v), r: 3, fill: colour }));
       const ty = Math.max(y(v) + 4, floor + 14);
       floor = ty;
-      const label = s("text", { x: x(seen) + 8, y: ty, class: "qnb-end" });
-      label.append(s("tspan", { fill: colour, "font-weight": 600 }, line.name), s("tspan", { dx: 4 }, line.last));
-      svg.append(label);
+      const words = s("text", { x: x(seen) + 8, y: ty, class: "qnb-end" });
+      words.append(s("tspan", { fill: colour, "font-weight": 600 }, line.name), s("tspan", { dx: 4 }, line.last));
+      svg.append(words);
     }
     if (line.best) {
       svg.append(s("circle", { cx: x(line.best.step), cy: y(line.best.value), r: 4, class: "qnb-best-dot" }));

@@ -44,6 +44,7 @@ class LivePanel(anywidget.AnyWidget):
         super().__init__(
             view=run_view(handle.state), stop_asked=handle.directory.stop_asked(), config=_task_text(handle)
         )  # fmt: skip
+        _answer_while_busy(self.comm)
         self.on_msg(self._received)
         if handle.is_over:
             self._show_result()
@@ -87,6 +88,16 @@ class LivePanel(anywidget.AnyWidget):
             self.result_html = result_html(self._handle)
         except (QnbError, OSError) as error:
             self.result_html = static_html({"note": f"The result cannot be shown: {error}"}, "")
+
+
+def _answer_while_busy(comm: Any) -> None:
+    """Let the front end's choice of subshell stand for messages of `comm`, so that Stop works while a cell computes.
+
+    JupyterLab sends them to a subshell, which is free then. ipykernel 7.4.0 sends them on to the shell that last wrote
+    to the comm, which is the main one, and that one is busy. Other versions have no such hook.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, default: default
 
 
 def _task_text(handle: RunHandle) -> str:

@@ -12,13 +12,15 @@ from collections import deque
 
 from .. import registry
 from ..errors import PoolError
-from ..events import RunFailed
+from ..events import RunFailed, RunStopped
 from ..journal import JournalWriter
 from ..rundir import RunDir
 from ..state import load_state
 from .protocols import Backend, Worker
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "default_workers"]
+
+CLOSE_TIMEOUT = 5.0
 
 
 class Pool:
@@ -43,6 +45,7 @@ class Pool:
         self._wake = threading.Condition()
         self._slots: list[threading.Thread] = []
         self._idle = 0
+        self._busy: set[threading.Thread] = set()
         self._closed = False
 
     def submit(self, directory: RunDir) -> None:
@@ -51,7 +54,7 @@ class Pool:
             if self._closed:
                 raise PoolError("the pool is closed; load the extension again")
             self._queue.append(directory)
-            if self._idle == 0 and len(self._slots) < self._limit:
+            if self._idle < len(self._queue) and len(self._slots) < self._limit:
                 number = len(self._slots) + 1
                 thread = threading.Thread(target=self._serve, args=(number,), name=f"qnb-worker-{number}", daemon=True)
                 self._slots.append(thread)
@@ -64,10 +67,13 @@ class Pool:
             return [d.run_id for d in self._queue]
 
     def close(self) -> None:
-        """Take no more runs; those that are going finish on their own."""
+        """Take no more runs; those that are going finish on their own, idle workers have ended when this returns."""
         with self._wake:
             self._closed = True
             self._wake.notify_all()
+            idle = [slot for slot in self._slots if slot not in self._busy]
+        for slot in idle:
+            slot.join(timeout=CLOSE_TIMEOUT)
 
     def _serve(self, number: int) -> None:
         worker: Worker | None = None
@@ -80,22 +86,26 @@ class Pool:
                 if self._closed:
                     break
                 directory = self._queue.popleft()
-            if directory.stop_asked():
-                _end_unstarted(directory)
-                continue
+                self._busy.add(threading.current_thread())
             try:
-                worker = worker or self._backend.worker(number, threads=self._threads)
-                worker.run(directory)
+                if directory.stop_asked():
+                    _end_unstarted(directory)
+                else:
+                    worker = worker or self._backend.worker(number, threads=self._threads)
+                    worker.run(directory)
             except (OSError, PoolError) as error:
                 _mark_failed(directory, error)
+                if worker is not None:
+                    worker.close()
                 worker = None
+            finally:
+                with self._wake:
+                    self._busy.discard(threading.current_thread())
         if worker is not None:
             worker.close()
 
 
 def _end_unstarted(directory: RunDir) -> None:
-    from ..events import RunStopped
-
     with JournalWriter(directory.path) as journal:
         journal.append(RunStopped(reason="stopped before it started"))
 

@@ -29,6 +29,7 @@ __all__ = ["KernelBackend"]
 
 READY_TIMEOUT = 60.0
 POLL = 0.02
+CLOSE_TIMEOUT = 3.0
 GRACE = (5.0, 5.0, 2.0)
 """Seconds given to the stop file before SIGINT, to SIGINT before SIGTERM, to SIGTERM before SIGKILL."""
 
@@ -96,10 +97,17 @@ class KernelWorker:
 
     def close(self) -> None:
         """Ask the kernel to end if it is idle; a busy one ends itself after its run."""
-        if self._client is not None:
-            self._client.shutdown()
-            self._client.stop_channels()
-            self._client = None
+        if self._client is None:
+            return
+        from jupyter_core.utils import ensure_event_loop
+
+        self._client.shutdown()
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=CLOSE_TIMEOUT)
+        self._client.stop_channels()
+        self._client = None
+        ensure_event_loop().close()  # the client made one for this thread, which ends now
 
     def _ensure_started(self, directory: RunDir) -> None:
         if self._process is not None and self._process.poll() is None:
