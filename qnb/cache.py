@@ -2,9 +2,10 @@
 
 1. An entry's key is a digest of all that determines it, so an entry never has to be invalidated.
 2. An array lies in ``<key>.npy`` with ``<key>.json`` beside it, which carries length, modification time and checksums.
-   The description is written last; an array without one does not exist.
-3. Reading compares length and modification time. Both unchanged, a sample of pages is checked; otherwise every byte is.
-   A corrupted entry is dropped with a warning and computed again.
+   An entry without either does not exist.
+3. Reading compares length, modification time and the system's start. All unchanged, a sample of pages is checked;
+   otherwise every byte is, so that what a crash left unwritten is noticed. A corrupted entry is dropped with a warning
+   and computed again.
 4. Writing goes to a hidden file in the same folder that is renamed when all is well, under a lock of the key.
 5. Reading touches the description; when the cache grows beyond its bound, what was read longest ago goes first.
 """
@@ -83,13 +84,12 @@ class Cache:
         data, note = self._paths(key)
         try:
             described = json.loads(note.read_text("utf-8"))
-            stat = data.stat()
+            why = _mismatch(data, note, described)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             self._dropped(key, f"its description cannot be read ({error})")
             return None
-        why = _mismatch(data, described, stat)
         if why:
             self._dropped(key, why)
             return None
@@ -130,12 +130,9 @@ class Cache:
                 )
             yield array
             with _translated(self.root, size):
-                if isinstance(array, np.memmap):
-                    array.flush()
-                described = _describe(hidden, label)
+                words = _words(array)
+                _write_text(note, json.dumps({"label": label, "words": words, **_condition(hidden)}))
                 os.replace(hidden, data)
-                described["mtime_ns"] = data.stat().st_mtime_ns
-                _write_text(note, json.dumps(described))
         finally:
             hidden.unlink(missing_ok=True)
 
@@ -315,45 +312,55 @@ def _write_header(path: Path, shape: tuple[int, ...], kind: np.dtype[Any], size:
     return offset
 
 
-def _describe(path: Path, label: str) -> dict[str, Any]:
+def _condition(path: Path) -> dict[str, Any]:
+    """Return what a file looks like without reading it whole."""
     stat = path.stat()
-    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "label": label, **_sums(path, full=True)}
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "boot": _boot(), "sample": _sample(path)}
 
 
-def _mismatch(path: Path, described: Mapping[str, Any], stat: os.stat_result) -> str:
+def _mismatch(data: Path, note: Path, described: dict[str, Any]) -> str:
     """Return why the file is not what was written, '' if it is."""
-    if described.get("size") != stat.st_size:
-        return f"{stat.st_size} bytes instead of {described.get('size')}"
-    full = described.get("mtime_ns") != stat.st_mtime_ns
-    try:
-        sums = _sums(path, full=full)
-    except OSError as error:
-        return str(error)
-    wrong = [k for k, v in sums.items() if described.get(k) != v]
-    return "the checksum differs" if wrong else ""
+    now = _condition(data)
+    if described.get("size") != now["size"]:
+        return f"{now['size']} bytes instead of {described.get('size')}"
+    if described.get("sample") != now["sample"]:
+        return "the checksum differs"
+    if any(described.get(k) != now[k] for k in ("mtime_ns", "boot")):
+        if described.get("words") != _words(np.load(data, mmap_mode="r", allow_pickle=False)):
+            return "the checksum differs"
+        _write_text(note, json.dumps({**described, **now}))
+    return ""
 
 
-def _sums(path: Path, *, full: bool) -> dict[str, str]:
-    """Return the checksum of a sample of pages, and with `full` that of every byte (sum of 64-bit words)."""
-    size = path.stat().st_size
+def _sample(path: Path) -> str:
+    """Return a checksum of the header and of pages throughout the file."""
     made = hashlib.blake2b(digest_size=16)
+    size = path.stat().st_size
     step = max(_PAGE, size // _SAMPLES // 4096 * 4096)
-    with open(path, "rb") as file:
-        for at in range(0, size, step):
+    with open(path, "rb", buffering=0) as file:
+        for at in [*range(0, size, step), max(0, size - 4096)]:
             file.seek(at)
             made.update(file.read(4096))
-        file.seek(max(0, size - 4096))
-        made.update(file.read(4096))
-        sums = {"sample": made.hexdigest()}
-        if full:
-            file.seek(0)
-            total = 0
-            while chunk := file.read(1 << 22):
-                whole = len(chunk) // 8 * 8
-                words = np.frombuffer(chunk[:whole], dtype="<u8")
-                total = (total * 31 + int(words.sum(dtype=np.uint64)) + int.from_bytes(chunk[whole:], "little")) % 2**64
-            sums["words"] = f"{total:016x}"
-    return sums
+    return made.hexdigest()
+
+
+def _words(array: np.ndarray) -> str:
+    """Return a checksum of all values: for each of many parts, the sum of its 64-bit words."""
+    raw = np.asarray(array).reshape(-1).view(np.uint8)
+    whole = len(raw) // 8 * 8
+    made = hashlib.blake2b(bytes(raw[whole:]), digest_size=16)
+    words = raw[:whole].view("<u8")
+    for at in range(0, len(words), 1 << 17):
+        made.update(words[at : at + (1 << 17)].sum(dtype=np.uint64).tobytes())
+    return made.hexdigest()
+
+
+def _boot() -> str:
+    """Return what changes when the system starts anew; pages that were not on disk by then are lost."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -6,10 +6,10 @@ import hashlib
 import importlib
 import types
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from ..errors import ConfigError, Problem
-from ..registry import members
 from .operator import Operator
 
 __all__ = ["operator_fingerprint", "operators", "register_custom_ops", "register_operator"]
@@ -21,10 +21,12 @@ _own: dict[str, type[Operator]] = {}
 def operators() -> Mapping[str, type[Operator]]:
     """Return all operators by name; a registered one takes the place of a built-in one of its name."""
     if not _known:
-        for name, member in members("operator").items():
-            found = getattr(importlib.import_module(member.module), name)
-            if isinstance(found, type) and issubclass(found, Operator):
-                _known[name] = found
+        from . import operators as package
+
+        for file in sorted(Path(package.__path__[0]).glob("*.py")):
+            if not file.stem.startswith("_"):
+                module = importlib.import_module(f"{package.__name__}.{file.stem}")
+                _known.update((name, getattr(module, name)) for name in module.__all__)
     return {**_known, **_own} if _own else _known
 
 

@@ -88,13 +88,11 @@ def evaluate(
         A file of the store is broken.
     """
     trees = [parse(text) for text in fields]
-    known = [name.lower() for name in source.fields()]
-    _check_fields(trees, known)
     if cache is None:
         matrix = np.empty((len(rows), len(trees)), np.float32)
-        _compute(trees, fields, source, rows, known, matrix, threads, progress, mode)
+        _compute(trees, fields, source, rows, matrix, threads, progress, mode)
         return matrix
-    key = evaluation_key(fields, source, rows, mode=mode)
+    key = _key(trees, source, rows, mode)
     found = cache.get_array(key)
     if found is not None:
         _LOG.info("cache hit: %d x %d values, %.0f MiB", *found.shape, found.nbytes / 2**20)
@@ -105,7 +103,7 @@ def evaluate(
             if found is None:
                 label = f"{len(trees)} fields, {len(rows)} rows"
                 with cache.create_array(key, (len(rows), len(trees)), np.float32, label=label) as matrix:
-                    _compute(trees, fields, source, rows, known, matrix, threads, progress, mode)
+                    _compute(trees, fields, source, rows, matrix, threads, progress, mode)
                 found = cache.get_array(key)
         if found is not None:
             return found
@@ -116,7 +114,10 @@ def evaluate(
 
 def evaluation_key(fields: Sequence[str], source: FieldSource, rows: Rows, *, mode: Mode = "compat") -> str:
     """Return the content address of what `evaluate` returns for these arguments."""
-    trees = [parse(text) for text in fields]
+    return _key([parse(text) for text in fields], source, rows, mode)
+
+
+def _key(trees: Sequence[Node], source: FieldSource, rows: Rows, mode: Mode) -> str:
     called = sorted({n.operator for tree in trees for n in walk(tree) if isinstance(n, Call)})
     own = [(name, operator_fingerprint(operators()[name])) for name in called]
     texts = [to_text(tree) for tree in trees]
@@ -139,18 +140,19 @@ def _compute(
     texts: Sequence[str],
     source: FieldSource,
     rows: Rows,
-    known: Sequence[str],
     matrix: np.ndarray,
     threads: int,
     progress: Progress | None,
     mode: Mode,
 ) -> None:
+    known = [name.lower() for name in source.fields()]
+    _check_fields(trees, known)
     if not len(rows):
         return
     plan = build_plan(trees, mode=mode, known=known, bars=bars_a_day(source.calendar), texts=texts)
     extents = extents_of(source, rows.instruments, plan)
     kept = compute_kept(plan, source, rows, extents, threads=threads, mode=mode)
-    program = Program(plan, plan.outputs, Reader(source, rows, kept), start=rows.start)
+    program = Program(plan, plan.outputs, Reader(source, rows, kept), start=rows.start, block=True)
     columns = np.array([program.columns[o] for o in plan.outputs], dtype=np.int64)
     done = 0
     for first, stop in _blocks(rows, matrix.shape[1] * 4):
@@ -186,27 +188,21 @@ def _run_chunks(
     """Compute the chunks and write their rows into the matrix; yields the rows of each."""
     scatter = kernel("scatter")
     capacity = max(c.rows for c in chunks)
-    spare: SimpleQueue[tuple[Worker, np.ndarray]] = SimpleQueue()
+    spare: SimpleQueue[Worker] = SimpleQueue()
     workers = max(1, min(threads, len(chunks)))
     for _ in range(workers):
-        worker = Worker(program, capacity)
-        spare.put((worker, np.empty((len(program.wanted), worker.capacity), np.float32)))
+        spare.put(Worker(program, capacity))
 
     def run(chunk: Slice) -> int:
-        worker, block = spare.get()
-        n = chunk.rows
-
-        def emit(column: int, values: np.ndarray) -> None:
-            np.copyto(block[column, :n], values, casting="unsafe")
-
+        worker = spare.get()
         try:
-            worker.run(chunk, emit)
+            worker.run(chunk)
             scatter(
-                block.ctypes.data, worker.capacity, columns.ctypes.data, len(columns), chunk.places.ctypes.data,
+                worker.address((0, 0)), worker.capacity, columns.ctypes.data, len(columns), chunk.places.ctypes.data,
                 chunk.targets.ctypes.data, len(chunk.targets), matrix.ctypes.data, matrix.shape[1],
             )  # fmt: skip
         finally:
-            spare.put((worker, block))
+            spare.put(worker)
         return len(chunk.targets)
 
     if workers == 1:

@@ -55,16 +55,20 @@ class Program:
         ``fill(kind, payload, chunk, out)`` for fields and kept values.
     start : int
         Calendar position of the first day asked for.
+    block : bool
+        Whether wanted values are cast to float32 into one block of columns, which is a worker's first buffer; otherwise
+        they are handed over in their own type.
     """
 
-    def __init__(self, plan: Plan, wanted: Sequence[int], reader: Any, *, start: int) -> None:
+    def __init__(self, plan: Plan, wanted: Sequence[int], reader: Any, *, start: int, block: bool = False) -> None:
         self.plan = plan
         self.reader = reader
         self.start = start
         self.wanted = list(dict.fromkeys(wanted))
         self.columns = {value: k for k, value in enumerate(self.wanted)}
         self.order = _ordered(plan.values, self.wanted)
-        self.buffers: list[tuple[str, int]] = []  # type, columns
+        self.block = block
+        self.buffers: list[tuple[str, int]] = [(SINGLE, len(self.wanted))] if block else []  # type, columns
         self.place: dict[int, tuple[int, int]] = {}
         self.scratch = 64
         self.steps: list[Callable[[Worker, Slice], None]] = []
@@ -88,24 +92,28 @@ class Program:
         for v in firsts:
             group = groups.get(v, [v])
             kind = (values[v].kind, len(group))
-            pool = free.setdefault(kind, [])
-            if not pool:
-                pool.append(len(self.buffers))
-                self.buffers.append(kind)
-            buffer = pool.pop()
-            self.place.update({member: (buffer, k) for k, member in enumerate(group)})
-            alive[buffer] = sum(1 for m in group if uses[m])
-            self.steps.append(self._step(v, group))
-            self.steps.extend(self._output(m) for m in group if m in self.columns)
+            if self.block and v in self.columns and _fits_block(values[v], uses[v]):
+                self.place[v] = (0, self.columns[v])
+                self.steps.append(self._step(v, group))
+            else:
+                pool = free.setdefault(kind, [])
+                if not pool:
+                    pool.append(len(self.buffers))
+                    self.buffers.append(kind)
+                buffer = pool.pop()
+                self.place.update({member: (buffer, k) for k, member in enumerate(group)})
+                alive[buffer] = sum(1 for m in group if uses[m])
+                self.steps.append(self._step(v, group))
+                self.steps.extend(self._output(m) for m in group if m in self.columns)
+                if alive[buffer] == 0:
+                    pool.append(buffer)
             for i in inputs[v]:
                 uses[i] -= 1
-                if uses[i] == 0:
-                    held = self.place[i][0]
+                held = self.place[i][0]
+                if uses[i] == 0 and held in alive:
                     alive[held] -= 1
                     if alive[held] == 0:
                         free[self.buffers[held]].append(held)
-            if alive[buffer] == 0:
-                pool.append(buffer)
 
     def _step(self, v: int, group: list[int]) -> Callable[[Worker, Slice], None]:
         value = self.plan.values[v]
@@ -114,16 +122,16 @@ class Program:
         return getattr(self, f"_{value.op}")(v, value)
 
     def _field(self, v: int, value: Value) -> Callable[[Worker, Slice], None]:
-        b, fill, name = self.place[v][0], self.reader.field, value.payload[0]
-        return lambda w, c: fill(name, c, w.view[b][0])
+        (b, k), fill, name = self.place[v], self.reader.field, value.payload[0]
+        return lambda w, c: fill(name, c, w.view[b][k])
 
     def _kept(self, v: int, value: Value) -> Callable[[Worker, Slice], None]:
-        b, fill = self.place[v][0], self.reader.kept
-        return lambda w, c: fill(v, c, w.view[b][0])
+        (b, k), fill = self.place[v], self.reader.kept
+        return lambda w, c: fill(v, c, w.view[b][k])
 
     def _missing(self, v: int, value: Value) -> Callable[[Worker, Slice], None]:
-        b = self.place[v][0]
-        return lambda w, c: w.view[b][0].fill(np.nan)
+        b, k = self.place[v]
+        return lambda w, c: w.view[b][k].fill(np.nan)
 
     def _cast(self, v: int, value: Value) -> Callable[[Worker, Slice], None]:
         (b, k), (ib, ik) = self.place[v], self.place[value.inputs[0]]
@@ -244,6 +252,8 @@ class Program:
 
     def _output(self, v: int) -> Callable[[Worker, Slice], None]:
         (b, k), column = self.place[v], self.columns[v]
+        if self.block:
+            return lambda w, c: np.copyto(w.view[0][column], w.view[b][k], casting="unsafe")
         return lambda w, c: w.emit(column, w.view[b][k])
 
 
@@ -269,11 +279,11 @@ class Worker:
         self.emit: Callable[[int, np.ndarray], None] = lambda column, values: None
         self._edges: dict[int, np.ndarray] = {}
 
-    def run(self, chunk: Slice, emit: Callable[[int, np.ndarray], None]) -> None:
-        """Compute one chunk; `emit` receives each wanted column."""
+    def run(self, chunk: Slice, emit: Callable[[int, np.ndarray], None] | None = None) -> None:
+        """Compute one chunk; without a block, `emit` receives each wanted column."""
         n = chunk.rows
         self.view = [[row[:n] for row in a] for a in self.base]
-        self.emit = emit
+        self.emit = emit or self.emit
         self._edges = {}
         with np.errstate(all="ignore"):
             for step in self.program.steps:
@@ -315,6 +325,13 @@ def _binary(function: np.ufunc, slots: list[Any], scalars: Any, b: int, k: int) 
         return lambda w, c: function(w.view[lb][lk], y, out=w.view[b][k])
     rb, rk = right
     return lambda w, c: function(x, w.view[rb][rk], out=w.view[b][k])
+
+
+def _fits_block(value: Value, uses: int) -> bool:
+    """Return whether a value can be computed in its column of the block, in float32."""
+    if value.op == "kernel":
+        return False
+    return value.kind == SINGLE or (value.kind == DOUBLE and value.op in ("element", "where") and uses == 0)
 
 
 def _ordered(values: Sequence[Value], wanted: Sequence[int]) -> list[int]:

@@ -68,6 +68,8 @@ class QlibBinStore:
         self._folders: tuple[int, dict[str, str]] | None = None
         self._fields: list[str] | None = None
         self._universes: dict[tuple[str, int], Universe] = {}
+        self._files: dict[str, tuple[int, list[str]]] = {}  # folder -> its modification time, and its files
+        self._starts: dict[str, tuple[int, int, int]] = {}  # file -> modification time, size, first position
 
     def __repr__(self) -> str:
         return f"QlibBinStore({str(self.path)!r}, freq={self.freq!r})"
@@ -174,29 +176,13 @@ class QlibBinStore:
         folder = self._folder(instrument)
         if folder is None:
             return 0, 0
-        if fields is None:
-            try:
-                paths = [e.path for e in os.scandir(self._features / folder) if e.name.endswith(self._suffix)]
-            except OSError:
-                return 0, 0
-        else:
-            base = f"{self._features}{os.sep}{folder}{os.sep}"
-            paths = [base + name.lower() + self._suffix for name in fields]
+        base = f"{self._features}{os.sep}{folder}"
+        names = self._listing(base) if fields is None else [name.lower() + self._suffix for name in fields]
         first, stop = len(self.calendar), 0
-        for path in paths:
-            try:
-                handle = os.open(path, os.O_RDONLY)
-            except FileNotFoundError:
-                continue
-            try:
-                size = os.fstat(handle).st_size
-                if size < 4 or size % 4:
-                    raise _broken(path, size)
-                start = self._start(path, np.frombuffer(os.read(handle, 4), dtype="<f4")[0])
-            finally:
-                os.close(handle)
-            if size > 4:
-                first, stop = min(first, start), max(stop, start + size // 4 - 1)
+        for name in names:
+            start, length = self._head(f"{base}{os.sep}{name}")
+            if length:
+                first, stop = min(first, start), max(stop, start + length)
         stop = min(stop, len(self.calendar))
         return (first, stop) if first < stop else (0, 0)
 
@@ -235,6 +221,32 @@ class QlibBinStore:
         """Return the names of the groupings, sorted."""
         return sorted(p.stem for p in (self.path / "groups").glob("*.txt"))
 
+    def _listing(self, folder: str) -> list[str]:
+        """Return the files of this frequency in a features folder, read anew when the folder was changed."""
+        try:
+            changed = os.stat(folder).st_mtime_ns
+            known = self._files.get(folder)
+            if known is None or known[0] != changed:
+                known = self._files[folder] = (changed, [n for n in os.listdir(folder) if n.endswith(self._suffix)])
+        except FileNotFoundError:
+            return []
+        return known[1]
+
+    def _head(self, path: str) -> tuple[int, int]:
+        """Return the position of the first value and the number of values; read anew when the file was changed."""
+        try:
+            stat = os.stat(path)
+            known = self._starts.get(path)
+            if known is None or known[0] != stat.st_mtime_ns or known[1] != stat.st_size:
+                if stat.st_size < 4 or stat.st_size % 4:
+                    raise _broken(path, stat.st_size)
+                with open(path, "rb", buffering=0) as file:
+                    start = self._start(path, np.frombuffer(file.read(4), dtype="<f4")[0])
+                known = self._starts[path] = (stat.st_mtime_ns, stat.st_size, start)
+        except FileNotFoundError:
+            return 0, 0
+        return known[2], known[1] // 4 - 1
+
     def _scan(self) -> dict[str, str]:
         """Return symbol -> folder name, read anew when the features folder was changed."""
         try:
@@ -248,7 +260,8 @@ class QlibBinStore:
         return self._folders[1]
 
     def _folder(self, symbol: str) -> str | None:
-        return self._scan().get(symbol.upper())
+        folders = self._folders[1] if self._folders is not None else {}
+        return folders.get(symbol.upper()) or self._scan().get(symbol.upper())
 
     def _file(self, instrument: str, field: str) -> str | None:
         folder = self._folder(instrument)
