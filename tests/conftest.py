@@ -15,6 +15,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give worker processes of the tests one place for caches, outside the user's own."""
     os.environ.setdefault("QNB_CACHE_DIR", str(ROOT / ".pytest_qnb_cache"))
     os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
+    # several test processes share the cores: threads that wait must sleep, not spin
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")
