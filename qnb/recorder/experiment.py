@@ -92,7 +92,7 @@ class Experiment:
         if recorder is None:
             tags = {PARENT: parent.id} if parent is not None else {}
             recorder = self._create(recorder_name, tags, "RUNNING")
-        self.active_recorder = recorder.start_run()
+        self.active_recorder = recorder.start_run(survey=parent is None)
         return recorder
 
     def end(self, recorder_status: str = Recorder.STATUS_FI) -> None:

@@ -219,8 +219,10 @@ class RecorderFacade:
     def list_recorders(
         self, experiment_id: str | None = None, experiment_name: str | None = None
     ) -> dict[str, Recorder]:
-        """Return the runs of an experiment by id, newest first."""
-        return self.get_exp(experiment_id=experiment_id, experiment_name=experiment_name).list_recorders()
+        """Return the runs of an experiment by id, newest first; without a name of the current one."""
+        unnamed = experiment_id is None and experiment_name is None
+        experiment = self.get_exp(experiment_id=experiment_id, experiment_name=experiment_name, create=unnamed)
+        return experiment.list_recorders()
 
     def get_recorder(
         self,

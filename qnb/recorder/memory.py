@@ -6,6 +6,7 @@ process.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -39,8 +40,8 @@ class MemoryStore(SqliteStore):
     """
 
     def __init__(self, uri: str = "memory:") -> None:
-        self._scratch = tempfile.TemporaryDirectory(prefix="qnb-memory-", ignore_cleanup_errors=True)
-        super().__init__(Path(self._scratch.name) / "memory")
+        self._scratch = Path(tempfile.mkdtemp(prefix="qnb-memory-"))
+        super().__init__(self._scratch / "memory")
         self.uri = uri
 
     def _open(self) -> sqlite3.Connection:
@@ -49,6 +50,6 @@ class MemoryStore(SqliteStore):
         return connection
 
     def close(self) -> None:
-        """Forget everything."""
+        """Forget everything; done by itself when the process ends."""
         super().close()
-        self._scratch.cleanup()
+        shutil.rmtree(self._scratch, ignore_errors=True)

@@ -292,9 +292,7 @@ class MlflowStore:
     def _translated(self, what: str) -> Iterator[None]:
         """Turn what MLflow raises into a `RecorderError` that names the store."""
         try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", module=r"mlflow\.")
-                yield
+            yield
         except RecorderError:
             raise
         except ImportError as error:

@@ -103,8 +103,8 @@ class Recorder:
 
     @property
     def uri(self) -> str:
-        """Tracking URI of the store, without a password."""
-        return masked(self._store.uri)
+        """Tracking URI of the store, as `R.set_uri` takes it."""
+        return self._store.uri
 
     @property
     def artifact_uri(self) -> str:
@@ -141,11 +141,15 @@ class Recorder:
         self._store.update_run(self.id, name=str(rname))
         self.name = str(rname)
 
-    def start_run(self) -> Recorder:
+    def start_run(self, *, survey: bool = True) -> Recorder:
         """Mark the run as running and record its surroundings; returns self.
 
-        Command line and ``QNB_*`` variables become params, host and Python tags; packages and uncommitted code are
-        saved in the background.
+        Command line and ``QNB_*`` variables become params, host and Python tags.
+
+        Parameters
+        ----------
+        survey : bool
+            Save packages and uncommitted code, too, in the background.
         """
         if self._writer is not None:
             return self
@@ -163,8 +167,9 @@ class Recorder:
         else:
             self.set_tags(**environment_tags())
             self.log_params(**environment_params())
-        self._surveyor = threading.Thread(target=self._survey, args=(Path.cwd(),), name="qnb-environment", daemon=True)
-        self._surveyor.start()
+        if survey:
+            self._surveyor = threading.Thread(target=self._survey, name="qnb-environment", daemon=True)
+            self._surveyor.start()
         return self
 
     def end_run(self, status: str = STATUS_FI) -> None:
@@ -423,10 +428,10 @@ class Recorder:
             return {}
         return dict(self.load_object(LONG_PARAMS))
 
-    def _survey(self, folder: Path) -> None:
+    def _survey(self) -> None:
         """Save packages and uncommitted code; what fails here is told and fails nothing."""
         try:
-            texts, commit = environment_files(folder)
+            texts, commit = environment_files(current_settings().work_dir)
             for name, text in texts.items():
                 self._put(text, name, "")
             if commit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 
@@ -49,7 +50,16 @@ def resolved(uri: str) -> str:
 
 def is_own(uri: str) -> bool:
     """Return whether `uri` is the store of the settings, or this process's memory; what it holds is the user's own."""
-    return uri.startswith("memory:") or resolved(uri) == current_settings().tracking_uri
+    own, found = (resolved(u).removeprefix(THROUGH_MLFLOW) for u in (current_settings().recorder_uri, uri))
+    return uri.startswith("memory:") or own == found
+
+
+@atexit.register
+def _close_all() -> None:
+    for store in list(_stores.values()):
+        close = getattr(store, "close", None)
+        if close is not None:
+            close()
 
 
 def _open(uri: str) -> Store:

@@ -199,4 +199,5 @@ def test_processes_make_the_tables_of_a_new_postgresql_at_once(postgres: str, tm
 def test_runs_are_kept_in_postgresql(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # MLflow puts artifacts of a database store below the working folder
     recorder = round_trip(postgres)
-    assert "hunter2" not in recorder.uri
+    assert recorder.uri == postgres
+    assert "hunter2" not in repr([recorder, recorder.info, recorder.list_params(), recorder.list_tags()])

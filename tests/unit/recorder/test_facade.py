@@ -72,6 +72,8 @@ def test_a_run_within_a_run_is_nested(recording: RecorderFacade) -> None:
             assert recording.get_uri() == "memory:elsewhere"
         assert recording.get_recorder() is parent
     assert child.list_tags()["mlflow.parentRunId"] == parent.id
+    assert "packages.txt" in parent.list_artifacts()
+    assert child.list_artifacts() == [], "its parent has them"
     assert "mlflow.parentRunId" not in alien.list_tags()
     assert child.list_metrics() == {"where": 2.0}
     assert parent.list_metrics() == {"where": 1.0}
@@ -167,6 +169,14 @@ def test_nothing_is_initialised_anew_while_a_run_is_active(recording: RecorderFa
     assert recording.get_uri() == "memory:other"
     recording.set_uri(None)
     assert recording.get_uri() == URI
+
+
+def test_an_unknown_experiment_is_not_made_by_looking(recording: RecorderFacade) -> None:
+    recording.get_exp(experiment_name="known")
+    for call in (recording.list_recorders, recording.delete_exp):
+        with pytest.raises(RecorderError, match="did you mean 'known'"):
+            call(experiment_name="knwon")
+    assert "knwon" not in recording.list_experiments()
 
 
 def test_uri_context_goes_back(recording: RecorderFacade) -> None:
