@@ -97,9 +97,9 @@ class QnbMagics(Magics):
         display(runs_table(settings, experiment=options.experiment, filter_string=options.filter, limit=options.max))
 
     def _show(self, handle: RunHandle) -> None:
-        from ..panels.live import LivePanel
+        from ..panels.live import show
 
-        display(LivePanel(handle))
+        show(handle)
 
     def _variables(self) -> dict[str, Any]:
         plain = (str, int, float, bool, list, tuple, dict)

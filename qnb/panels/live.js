@@ -310,7 +310,9 @@ function render({ model, el }) {
     if (root.clientWidth !== width) { width = root.clientWidth; draw(); }
   });
   observer.observe(root);
-  return () => observer.disconnect();
+  const hide = h("style", { text: `.${model.get("static_class")} { display: none; }` });
+  document.head.append(hide);
+  return () => { observer.disconnect(); hide.remove(); };
 }
 
 export default { render };

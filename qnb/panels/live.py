@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
+from IPython import get_ipython
+from IPython.display import display
 
 from ..errors import QnbError
 from ..handle import RunHandle
@@ -16,11 +19,27 @@ from .result import result_html
 from .static import static_html
 from .view import run_view
 
-__all__ = ["LivePanel"]
+__all__ = ["LivePanel", "show"]
 
 HERE = Path(__file__).parent
 INTERVAL = 0.1
 RESULT_RETRIES = 20
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def show(handle: RunHandle) -> None:
+    """Show the panel of a run below the cell.
+
+    Two outputs: the static form, which is brought up to date when the run is over and is what a saved notebook keeps,
+    and the live panel, which hides the static form as long as it lives.
+    """
+    panel = LivePanel(handle)
+    spot = display(panel.static_bundle(), raw=True, display_id=True)
+    widget = panel.widget_bundle()
+    if widget:
+        display(widget, raw=True)
+    if getattr(get_ipython(), "kernel", None) is not None and not handle.is_over:
+        panel.when_over(lambda: spot.update(panel.static_bundle(), raw=True))
 
 
 class LivePanel(anywidget.AnyWidget):
@@ -37,13 +56,16 @@ class LivePanel(anywidget.AnyWidget):
     view = traitlets.Dict().tag(sync=True)
     stop_asked = traitlets.Bool(False).tag(sync=True)
     config = traitlets.Unicode("").tag(sync=True)
+    static_class = traitlets.Unicode("").tag(sync=True)
     result_html = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, handle: RunHandle) -> None:
         self._handle = handle
+        self._when_over: list[Callable[[], None]] = []
         super().__init__(
             view=run_view(handle.state), stop_asked=handle.directory.stop_asked(), config=_task_text(handle)
         )  # fmt: skip
+        self.static_class = f"qnb-static-{self.model_id}"
         _answer_while_busy(self.comm)
         self.on_msg(self._received)
         if handle.is_over:
@@ -52,13 +74,24 @@ class LivePanel(anywidget.AnyWidget):
             threading.Thread(target=self._follow, name=f"qnb-panel-{handle.run_id}", daemon=True).start()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        """Add a text and a static HTML form, which are complete where no widget can be drawn."""
-        bundle = super()._repr_mimebundle_(**kwargs)
+        """Return the live form with a text and a static form beside it, complete where no widget can be drawn."""
+        return self.widget_bundle() | self.static_bundle()
+
+    def static_bundle(self) -> dict[str, Any]:
+        """Return the run as it stands as HTML without JavaScript and as text."""
         view = run_view(self._handle.state)
-        extra = {"text/html": static_html(view, self.result_html), "text/plain": _text(view)}
-        if isinstance(bundle, tuple):
-            return {**bundle[0], **extra}, bundle[1]
-        return {**(bundle or {}), **extra}
+        html = static_html(view, self.result_html, name=f"qnb-static-{self.model_id}")
+        return {"text/html": html, "text/plain": _text(view)}
+
+    def widget_bundle(self) -> dict[str, Any]:
+        """Return the live form alone; empty where there is no front end that a widget could talk to."""
+        bundle = super()._repr_mimebundle_()
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        return {WIDGET: data[WIDGET]} if data and WIDGET in data else {}
+
+    def when_over(self, call: Callable[[], None]) -> None:
+        """Have `call` called, in the panel's thread, once the result of the run is there."""
+        self._when_over.append(call)
 
     def _received(self, _: Any, content: dict[str, Any], __: Any) -> None:
         if content.get("kind") == "stop":
@@ -76,6 +109,8 @@ class LivePanel(anywidget.AnyWidget):
                 self.view = run_view(state)
             if state.is_over:
                 self._show_result()
+                for call in self._when_over:
+                    call()
                 return
             time.sleep(INTERVAL)
 

@@ -10,10 +10,17 @@ __all__ = ["static_html"]
 _CELL = "padding:2px 14px 2px 0;text-align:left;border:0"
 
 
-def static_html(view: dict[str, Any], result: str) -> str:
+# A page that was loaded anew has no model of the live panel any more: what is left of it is a line of text about that.
+_STYLE = (
+    "<style>.jp-OutputArea-child:has(.qnb-static)+.jp-OutputArea-child:has(.jupyter-widgets:not(:has(*)))"
+    "{display:none}</style>"
+)
+
+
+def static_html(view: dict[str, Any], result: str, *, name: str = "") -> str:
     """Return HTML of `view` (from `qnb.panels.view.run_view`) followed by `result`, which is HTML already.
 
-    Every text of the run is escaped.
+    Every text of the run is escaped. `name` is a further class by which a live panel finds its static form.
     """
     if "note" in view:
         return f"<p>{escape(view['note'])}</p>"
@@ -42,4 +49,4 @@ def static_html(view: dict[str, Any], result: str) -> str:
         parts.append(
             f"<p>This is how the run stood when it was drawn; <code>%qshow {run}</code> draws it as it is now.</p>"
         )
-    return f'<div class="qnb-static">{"".join(parts)}{result}</div>'
+    return f'{_STYLE}<div class="qnb-static {escape(name)}">{"".join(parts)}{result}</div>'

@@ -59,6 +59,7 @@ def test_cell_returns_at_once_and_the_panel_lives_while_another_cell_computes(la
     assert _prompt(lab, 2) == "[*]:"
     assert "Stopped: at iteration" in lab.page.locator(".qnb-panel").inner_text()
     assert lab.page.get_by_role("button", name="Stop run slow").count() == 0
+    assert not lab.page.locator(".qnb-static").is_visible()
 
 
 def test_tabs_by_keyboard_and_a_narrow_page(lab: Lab) -> None:
@@ -91,6 +92,7 @@ def test_reload_shows_the_static_form_and_qshow_the_live_one(lab: Lab) -> None:
     assert "going" in static.inner_text()
     assert "%qshow" in static.inner_text()
     assert lab.page.locator(".qnb-panel").count() == 0
+    assert not lab.page.get_by_text("Error displaying widget").is_visible()
 
     lab.page.evaluate(
         "() => { const w = window.jupyterapp.shell.currentWidget; const cells = w.content.model.sharedModel;"
