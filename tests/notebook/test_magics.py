@@ -1,0 +1,169 @@
+"""The magics in a real IPython shell, with the inline backend and a model that needs no market data."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+from qnb import config
+from qnb.handle import RunHandle
+
+MODEL = """
+import pandas as pd
+from qnb.events import MetricLogged
+
+
+class Tiny:
+    def __init__(self, n: int = 3, fail: str = "") -> None:
+        self.n, self.fail = n, fail
+
+    def fit(self, dataset, context=None):
+        if self.fail:
+            raise ValueError(self.fail)
+        for i in range(1, self.n + 1):
+            context.emit(MetricLogged(name="l2.train", value=1 / i, step=i))
+
+    def predict(self, dataset, segment="test"):
+        return pd.Series(dtype="float32")
+
+
+class Data:
+    def __init__(self, handler=None) -> None:
+        self.segments = {}
+"""
+CELL = """\
+qlib_init: {provider_uri: demo, recorder_uri: 'memory:magics'}
+task:
+  model: {class: Tiny, module_path: tiny.py, kwargs: {n: 3}}
+  dataset: {class: Data, module_path: tiny.py}
+  record: []
+"""
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    """A shell with the extension, in a folder of its own."""
+    (tmp_path / "tiny.py").write_text(MODEL, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    before = config.current_settings()
+    config.use_settings(config.Settings(work_dir=tmp_path, recorder_uri="memory:magics"))
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "qnb")
+    yield shell
+    shell.run_line_magic("unload_ext", "qnb")
+    shell.history_manager.end_session()
+    InteractiveShell.clear_instance()
+    config.use_settings(before)
+
+
+def run(shell: InteractiveShell, line: str, cell: str = CELL) -> Any:
+    with capture_output() as captured:
+        shell.run_cell_magic("qtask", line, cell)
+    return captured
+
+
+def test_qtask_leaves_a_handle_and_waits_when_asked(shell: InteractiveShell) -> None:
+    captured = run(shell, "tiny --backend inline --wait --experiment trials")
+    handle = shell.user_ns["tiny"]
+    assert isinstance(handle, RunHandle)
+    assert handle.status == "finished", handle.error
+    assert list(handle.state.curves["l2.train"].steps) == [1, 2, 3]
+    assert handle.state.experiment == "trials"
+    shown = [o.data for o in captured.outputs]
+    assert any("qnb-static" in data.get("text/html", "") for data in shown)
+    assert any(data.get("text/plain", "").startswith("tiny") for data in shown)
+
+
+def test_set_overrides_and_variables_of_the_notebook(shell: InteractiveShell) -> None:
+    run(shell, "more --backend inline --wait --set task.model.kwargs.n=5")
+    assert len(shell.user_ns["more"].state.curves["l2.train"].steps) == 5
+
+
+def test_failure_of_the_users_model_is_in_the_handle(shell: InteractiveShell) -> None:
+    run(shell, "bad --backend inline --wait", CELL.replace("{n: 3}", "{fail: too few rows}"))
+    assert shell.user_ns["bad"].status == "failed"
+    assert shell.user_ns["bad"].error == "ValueError: too few rows"
+
+
+def test_check_runs_nothing(shell: InteractiveShell, tmp_path: Path) -> None:
+    captured = run(shell, "tiny --check")
+    assert captured.stdout == "no mistakes found\n"
+    assert "tiny" not in shell.user_ns
+    assert not list((tmp_path / ".qnb").rglob("request.json"))
+
+
+def test_every_mistake_is_told_with_its_line_in_the_cell(shell: InteractiveShell) -> None:
+    with pytest.raises(UsageError) as raised:
+        run(shell, "tiny --check", "market: demo\nmodel:\n  class: LGBModle\nfeatures: Alpha157\n")
+    text = str(raised.value)
+    assert "line 4: no model 'LGBModle'; did you mean 'LGBModel'" in text
+    assert "line 5:" in text
+    assert "Alpha158" in text
+
+
+@pytest.mark.parametrize(
+    ("magic", "line", "words"),
+    [
+        ("qshow", "nowhere", "nowhere"),
+        ("qstop", "nowhere", "nowhere"),
+        ("qruns", "--max many", "--max"),
+    ],
+)
+def test_wrong_use_is_one_message(shell: InteractiveShell, magic: str, line: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        shell.run_line_magic(magic, line)
+
+
+def test_wrong_option_of_qtask_is_one_message(shell: InteractiveShell) -> None:
+    with pytest.raises(UsageError, match="--wiat"):
+        run(shell, "tiny --wiat")
+
+
+def test_qshow_qstop_and_qruns_of_a_run_that_is_over(shell: InteractiveShell) -> None:
+    run(shell, "tiny --backend inline --wait")
+    run_id = shell.user_ns["tiny"].run_id
+    for ref in ("tiny", run_id[:6], ""):
+        with capture_output() as shown:
+            shell.run_line_magic("qshow", ref)
+        assert run_id[:6] in shown.outputs[0].data["text/html"]
+    with capture_output() as told:
+        shell.run_line_magic("qstop", "tiny")
+    assert told.stdout == "tiny is finished already\n"
+    with capture_output() as listed:
+        shell.run_line_magic("qruns", "")
+    assert listed.outputs
+
+
+def test_help_says_what_a_cell_looks_like(shell: InteractiveShell) -> None:
+    help_text = shell.find_cell_magic("qtask").__doc__
+    assert help_text is not None
+    assert "%%qtask lgb" in help_text
+    assert "--wait" in help_text
+
+
+def test_loading_the_extension_loads_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys, json\n"
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\n"
+        "shell.run_line_magic('load_ext', 'qnb')\n"
+        "heavy = ('torch', 'lightgbm', 'mlflow', 'optuna', 'numba', 'jsonschema')\n"
+        "print(json.dumps([name for name in heavy if name in sys.modules]))\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(root), "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert json.loads(done.stdout.splitlines()[-1]) == []
