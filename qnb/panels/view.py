@@ -242,7 +242,7 @@ def _metrics(state: RunState) -> list[list[str]]:
 def _worker(state: RunState) -> dict[str, Any]:
     last = state.resources[-1] if state.resources else None
     return {
-        "name": state.worker or "worker",
+        "name": (state.worker or "worker").capitalize(),
         "pid": state.pid,
         "threads": state.threads,
         "cpu": f"{last.cpu:.0f}\u00a0%" if last else "",

@@ -157,6 +157,9 @@ class serve:
         (self._folder / "tiny_model.py").write_text(MODEL, encoding="utf-8")
         home = self._folder / "home"
         home.mkdir()
+        quiet = home / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+        quiet.parent.mkdir(parents=True)
+        quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}', encoding="utf-8")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]

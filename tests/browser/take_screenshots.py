@@ -36,8 +36,8 @@ def take_panel(lab: Lab, theme: str, path: Path) -> None:
     lab.run_cells()
     points = "() => (document.querySelector('.qnb-line')?.getAttribute('d') || '').split(/[ML]/).length - 1"
     until(lambda: lab.page.evaluate(points) >= ITERATIONS, seconds=240, what=f"{ITERATIONS} iterations")
+    lab.page.add_style_tag(content=".jp-cell-toolbar { display: none } .jp-Collapser { visibility: hidden }")
     lab.page.mouse.move(5, 5)
-    lab.page.keyboard.press("Escape")
     cell = lab.page.locator(".jp-CodeCell").nth(1)
     cell.screenshot(path=str(path), animations="disabled")
     lab.page.get_by_role("button", name="Stop run first").click()
@@ -52,7 +52,7 @@ def main() -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as url, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=str(CHROMIUM), args=list(CHROMIUM_FLAGS))
-        page = browser.new_page(viewport={"width": 966, "height": 1100}, device_scale_factor=1.5)
+        page = browser.new_page(viewport={"width": 972, "height": 1100}, device_scale_factor=1.5)
         take_panel(Lab(url, Path(folder), page), theme, target)
         browser.close()
 

@@ -109,6 +109,7 @@ def test_run_finishes_and_the_worker_stays_warm(session: Session) -> None:
     first = submit(session).wait(60)
     assert first.status == "finished", first.error
     assert first.state.pid != os.getpid()
+    assert first.state.worker == "worker 1"
     assert list(first.state.curves["train.l2"].steps) == [1, 2, 3]
     second = submit(session).wait(30)
     assert second.state.pid == first.state.pid

@@ -35,7 +35,9 @@ GRACE = (5.0, 5.0, 2.0)
 
 _SETUP = """
 import os as _os, threading as _threading, time as _time
+from pathlib import Path as _Path
 from qnb.execution import worker as _qnb_worker
+from qnb.rundir import RunDir as _RunDir
 def _qnb_end_with(pid, began):
     import psutil
     while True:
@@ -48,7 +50,7 @@ def _qnb_end_with(pid, began):
             _os._exit(0)
 _threading.Thread(target=_qnb_end_with, args=({pid}, {began!r}), daemon=True).start()
 """
-_RUN = "_qnb_worker.main([{path!r}])"
+_RUN = "_qnb_worker.execute_run(_RunDir(_Path({path!r})), worker={name!r})"
 
 
 class KernelBackend:
@@ -79,7 +81,7 @@ class KernelWorker:
     def run(self, directory: RunDir) -> None:
         """Run `directory`; see `qnb.pool.protocols.Worker`."""
         self._ensure_started(directory)
-        self._client.execute(_RUN.format(path=str(directory.path)), silent=True, store_history=False)
+        self._client.execute(_RUN.format(path=str(directory.path), name=self.name), silent=True, store_history=False)
         asked_at: float | None = None
         step = 0
         process = self._process
