@@ -30,7 +30,7 @@ _COMPARE = {
     ast.Eq: ("eq", "oeq"), ast.NotEq: ("ne", "une"),
 }  # fmt: skip
 _INT, _FLOAT, _BOOL = "i64", "double", "i1"
-_ELEMENTS = {"f8": _FLOAT, "f4": "float", "i8": _INT}
+_ELEMENTS = {"f8": _FLOAT, "f4": "float", "f4s": "float", "i8": _INT}
 
 
 def signature_of(function: Callable[..., Any]) -> dict[str, str]:
@@ -39,9 +39,9 @@ def signature_of(function: Callable[..., Any]) -> dict[str, str]:
     Raises
     ------
     TypeError
-        An annotation is none of ``F8``, ``F4``, ``I8`` and ``int``.
+        An annotation is none of ``F8``, ``F4``, ``F4Stream``, ``I8`` and ``int``.
     """
-    kinds = {"F8": "f8*", "F4": "f4*", "I8": "i8*", "int": "i8"}
+    kinds = {"F8": "f8*", "F4": "f4*", "F4Stream": "f4s*", "I8": "i8*", "int": "i8"}
     found = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.annotation not in kinds:
@@ -132,7 +132,7 @@ class _Function:
         slots = [f"%v.{name} = alloca {kind}" for name, kind in self.variables.items()]
         body = "\n  ".join(["entry:", *slots, *setup, *self.lines, "ret void"])
         head = f"define void @{self.tree.name}({', '.join(heads)}) nounwind"
-        return f"declare double @llvm.sqrt.f64(double)\n{head} {{\n{body}\n}}\n"
+        return f"declare double @llvm.sqrt.f64(double)\n{head} {{\n{body}\n}}\n!0 = !{{i32 1}}\n"
 
     # statements
 
@@ -214,7 +214,8 @@ class _Function:
                 number = self.new(f"fptrunc double {number} to float")
             elif element == _INT:
                 raise self.refused(target)
-            self.emit(f"store {element} {number}, ptr {address}")
+            streamed = isinstance(target.value, ast.Name) and self.signature[target.value.id] == "f4s*"
+            self.emit(f"store {element} {number}, ptr {address}" + (", !nontemporal !0" if streamed else ""))
         else:
             raise self.refused(target)
 

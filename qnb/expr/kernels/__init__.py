@@ -20,10 +20,10 @@ from collections.abc import Callable
 
 __all__ = ["KERNELS", "source_of"]
 
-KERNELS = ("sums", "moments", "linear", "extremes", "order", "pairs", "shape", "decay", "scatter")
-"""Names of the kernels; each is a function of that name in a file of that name."""
+KERNELS = ("sums", "moments", "linear", "extremes", "order", "pairs", "shape", "decay", "scatter", "scatter_wide")
+"""Names of the kernels; each is a function of that name, in a file named after its first word."""
 
 
 def source_of(name: str) -> Callable[..., None]:
     """Return a kernel as the Python function that it is written as."""
-    return getattr(importlib.import_module(f"{__name__}.{name}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{name.partition('_')[0]}"), name)

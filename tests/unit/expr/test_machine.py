@@ -42,7 +42,7 @@ def ragged(seed: int) -> tuple[np.ndarray, ...]:
     return x, y, starts.astype(np.int64), stops.astype(np.int64), rng.integers(0, 50, len(lengths))
 
 
-@pytest.mark.parametrize("name", [k for k in KERNELS if k != "scatter"])
+@pytest.mark.parametrize("name", [k for k in KERNELS if "scatter" not in k])
 @pytest.mark.parametrize("n", [0, 1, 2, 5, 30])
 def test_machine_code_does_what_the_python_does(name: str, n: int) -> None:
     x, y, starts, stops, days = ragged(n + 1)
@@ -61,14 +61,16 @@ def test_machine_code_does_what_the_python_does(name: str, n: int) -> None:
         np.testing.assert_allclose(results[1], results[0], rtol=1e-9, atol=1e-12, err_msg=f"{name} {flags}")
 
 
-def test_scatter_puts_columns_into_rows() -> None:
+@pytest.mark.parametrize("name", ["scatter", "scatter_wide"])
+@pytest.mark.parametrize("count", [1, 2, 41, 42])
+def test_scatter_puts_columns_into_rows(name: str, count: int) -> None:
     rng = np.random.default_rng(0)
     src = rng.normal(size=(21, 50)).astype(np.float32)
     columns = np.array([*range(21), 3, 3], dtype=np.int64)
-    places = np.array([-1, 7, *range(10, 50)], dtype=np.int64)
+    places = np.array([-1, 7, *range(10, 49), -1], dtype=np.int64)[:count]
     targets = rng.permutation(len(places)).astype(np.int64)
     out = np.zeros((len(places), len(columns)), np.float32)
-    native.kernel("scatter")(
+    native.kernel(name)(
         src.ctypes.data, 50, columns.ctypes.data, len(columns), places.ctypes.data, targets.ctypes.data, len(places),
         out.ctypes.data, len(columns),
     )  # fmt: skip
