@@ -36,7 +36,9 @@ def init(provider_uri: str | Mapping[str, str] | None = None, region: str | None
     Raises
     ------
     ConfigError
-        For an unknown setting or region; also while a recorder is active.
+        For an unknown setting or region.
+    RecorderError
+        While a run is active.
     """
     from .recorder import R
 

@@ -92,8 +92,8 @@ def run_task(
         _check_stop(context)
     with _stage("fit", emit):
         stopped = _fit(parts, context)
-        recorder.save_objects(**{"params.pkl": parts.model})
-        emit(ArtifactSaved(name="params.pkl", kind="model"))
+        for path in recorder.save_objects(**{"params.pkl": parts.model}) or ():
+            emit(ArtifactSaved(name=str(path), kind="model"))
     if stopped is not None:
         raise stopped
     done: set[str] = set()

@@ -20,6 +20,7 @@ from ..config import use_settings
 from ..errors import ConfigError, QnbError, RecorderError, RunStopped
 from ..journal import JournalWriter
 from ..recorder import R
+from ..recorder.uris import masked
 from ..rundir import Request, RunDir
 from .execute import Outcome, run_task
 from .logs import logs_as_events
@@ -115,7 +116,7 @@ def _run(request: Request, directory: RunDir, emit: ev.Emit, stop: Callable[[], 
         recorder = R.get_recorder()
         R.set_tags(**{"qnb.run_id": request.run_id, "qnb.task_hash": request.task.hash})
         recorder.log_params(**flat_params(request.task.document.get("task", {})))
-        recorder.save_objects(**{"task.yaml": request.task.to_yaml()})
+        recorder.save_objects(**{"task.yaml": masked(request.task.to_yaml())})
         to_recorder = _MetricsToRecorder(recorder, emit)
         outcome = run_task(
             request.task, recorder=recorder, emit=to_recorder, settings=settings, should_stop=stop,
