@@ -239,10 +239,11 @@ class _Run:
             portfolio.cash -= fill.value + fill.cost
             return
         portfolio.take(code, amount)
-        if self.spec.settle_type == "cash":
-            portfolio.delayed += fill.value - fill.cost
+        proceeds = fill.value - fill.cost
+        if self.spec.settle_type == "cash" and not (self.strict and proceeds < 0):
+            portfolio.delayed += proceeds
         else:
-            portfolio.cash += fill.value - fill.cost
+            portfolio.cash += proceeds
 
     def close(self, index: int, traded: float, paid: float) -> None:
         portfolio = self.portfolio
