@@ -16,6 +16,7 @@ import errno
 import hashlib
 import json
 import logging
+import mmap
 import os
 import re
 import secrets
@@ -35,6 +36,7 @@ __all__ = ["Cache", "CacheEntry", "digest"]
 _LOG = logging.getLogger(__name__)
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _PAGE = 1 << 16
+_PART = 1 << 20
 _SAMPLES = 64
 _STALE_SECONDS = 6 * 3600.0
 
@@ -75,6 +77,7 @@ class Cache:
     def __init__(self, root: Path, max_bytes: int = 20 * 2**30) -> None:
         self.root = Path(root)
         self.max_bytes = max_bytes
+        self._sums: dict[int, _Words] = {}  # of arrays that are being written, by identity
 
     def __repr__(self) -> str:
         return f"Cache({str(self.root)!r})"
@@ -128,13 +131,26 @@ class Cache:
                     if size
                     else np.empty(shape, kind)
                 )
-            yield array
+            sums = self._sums[id(array)] = _Words(array)
+            try:
+                yield array
+            finally:
+                del self._sums[id(array)]
             with _translated(self.root, size):
-                words = _words(array)
+                words = sums.finish()
                 _write_text(note, json.dumps({"label": label, "words": words, **_condition(hidden)}))
                 os.replace(hidden, data)
         finally:
             hidden.unlink(missing_ok=True)
+
+    def settle(self, array: np.ndarray, rows: int) -> None:
+        """Say that the first `rows` rows of an array of `create_array` are final; their memory is let go."""
+        sums = self._sums.get(id(array))
+        if sums is not None:
+            sums.advance(rows * array[:1].nbytes)
+            if isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+                with suppress(OSError, ValueError):
+                    array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
     def get_json(self, key: str) -> Any:
         """Return a JSON value, or None where there is none or it is corrupted."""
@@ -326,7 +342,7 @@ def _mismatch(data: Path, note: Path, described: dict[str, Any]) -> str:
     if described.get("sample") != now["sample"]:
         return "the checksum differs"
     if any(described.get(k) != now[k] for k in ("mtime_ns", "boot")):
-        if described.get("words") != _words(np.load(data, mmap_mode="r", allow_pickle=False)):
+        if described.get("words") != _Words(np.load(data, mmap_mode="r", allow_pickle=False)).finish():
             return "the checksum differs"
         _write_text(note, json.dumps({**described, **now}))
     return ""
@@ -344,15 +360,27 @@ def _sample(path: Path) -> str:
     return made.hexdigest()
 
 
-def _words(array: np.ndarray) -> str:
-    """Return a checksum of all values: for each of many parts, the sum of its 64-bit words."""
-    raw = np.asarray(array).reshape(-1).view(np.uint8)
-    whole = len(raw) // 8 * 8
-    made = hashlib.blake2b(bytes(raw[whole:]), digest_size=16)
-    words = raw[:whole].view("<u8")
-    for at in range(0, len(words), 1 << 17):
-        made.update(words[at : at + (1 << 17)].sum(dtype=np.uint64).tobytes())
-    return made.hexdigest()
+class _Words:
+    """A checksum of all values of an array: of the sums of 64-bit words of its parts, one after the other."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.raw = np.asarray(array).reshape(-1).view(np.uint8)
+        self.made = hashlib.blake2b(digest_size=16)
+        self.at = 0
+
+    def advance(self, stop: int) -> None:
+        """Take in whole parts below byte `stop`, which is final."""
+        last = stop // _PART * _PART
+        if last > self.at:
+            words = self.raw[self.at : last].view("<u8").reshape(-1, _PART // 8)
+            self.made.update(words.sum(axis=1, dtype=np.uint64).tobytes())
+            self.at = last
+
+    def finish(self) -> str:
+        """Take in the rest and return the checksum."""
+        self.advance(len(self.raw))
+        self.made.update(bytes(self.raw[self.at :]))
+        return self.made.hexdigest()
 
 
 def _boot() -> str:

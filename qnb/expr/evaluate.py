@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from queue import SimpleQueue
 
 import numpy as np
@@ -92,7 +91,7 @@ def evaluate(
     trees = [parse(text) for text in fields]
     if cache is None:
         matrix = np.empty((len(rows), len(trees)), np.float32)
-        _compute(trees, fields, source, rows, matrix, threads, progress, mode)
+        _compute(trees, fields, source, rows, matrix, threads, progress, mode, None)
         return matrix
     key = _key(trees, source, rows, mode)
     found = cache.get_array(key)
@@ -105,7 +104,7 @@ def evaluate(
             if found is None:
                 label = f"{len(trees)} fields, {len(rows)} rows"
                 with cache.create_array(key, (len(rows), len(trees)), np.float32, label=label) as matrix:
-                    _compute(trees, fields, source, rows, matrix, threads, progress, mode)
+                    _compute(trees, fields, source, rows, matrix, threads, progress, mode, cache)
                 found = cache.get_array(key)
         if found is not None:
             return found
@@ -146,6 +145,7 @@ def _compute(
     threads: int,
     progress: Progress | None,
     mode: Mode,
+    cache: Cache | None,
 ) -> None:
     known = [name.lower() for name in source.fields()]
     _check_fields(trees, known)
@@ -165,7 +165,8 @@ def _compute(
             done += count
             if progress is not None:
                 progress(done, len(rows))
-        _release(matrix, first, stop)
+        if cache is not None and stop < len(rows):
+            cache.settle(matrix, stop)
 
 
 def _blocks(rows: Rows, row_bytes: int) -> Iterator[tuple[int, int]]:
@@ -212,13 +213,3 @@ def _run_chunks(
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="qnb-expr") as pool:
         yield from pool.map(run, chunks)
-
-
-def _release(matrix: np.ndarray, first: int, stop: int) -> None:
-    """Write a finished block to disk and let its pages go, if the matrix is memory-mapped."""
-    if isinstance(matrix, np.memmap) and stop - first < len(matrix):
-        matrix.flush()
-        with suppress(AttributeError, OSError, ValueError):
-            import mmap
-
-            matrix._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]

@@ -78,8 +78,8 @@ class Rows:
         for symbol in sorted(spans):
             first, stop = (0, len(calendar)) if source is None else source.extent(symbol, fields)
             first, stop = max(first, low), min(stop, high)
-            cut = [np.arange(max(a, first), min(b, stop), dtype=np.int32) for a, b in spans[symbol]]
-            days = cut[0] if len(cut) == 1 else np.unique(np.concatenate(cut))
+            cut = [np.arange(max(a, first), min(b, stop), dtype=np.int32) for a, b in _merged(spans[symbol])]
+            days = cut[0] if len(cut) == 1 else np.concatenate(cut)
             if len(days):
                 kept.append(symbol)
                 pieces.append(days)
@@ -120,6 +120,17 @@ class Rows:
             names=["datetime", "instrument"],
             verify_integrity=False,
         )
+
+
+def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return half-open ranges in order, those that overlap or touch as one."""
+    merged: list[tuple[int, int]] = []
+    for first, stop in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
+        else:
+            merged.append((first, stop))
+    return merged
 
 
 def day_order(days: np.ndarray, low: int = 0) -> np.ndarray:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qnb import cache as cache_module
 from qnb.cache import Cache, digest
 from qnb.errors import CacheError
 
@@ -47,6 +48,37 @@ def test_an_array_comes_back_as_it_was(cache: Cache, shape: tuple[int, ...], dty
     assert found.dtype == values.dtype
     assert not found.flags.writeable
     assert leftovers(cache) == []
+
+
+def test_an_array_may_be_settled_piece_by_piece(cache: Cache, caplog: pytest.LogCaptureFixture) -> None:
+    values = np.random.default_rng(0).random((3000, 151)).astype(np.float32)
+    with cache.create_array("k", values.shape, values.dtype) as out:
+        for first in range(0, 3000, 700):
+            out[first : first + 700] = values[first : first + 700]
+            cache.settle(out, min(first + 700, 3000))
+        np.testing.assert_array_equal(out[:10], values[:10])
+    put(cache, "whole", values)
+    path = cache.root / "k.npy"
+    os.utime(path, (5, 5))  # every byte is checked
+    np.testing.assert_array_equal(cache.get_array("k"), values)
+    assert (
+        json.loads((cache.root / "k.json").read_text())["words"]
+        == json.loads((cache.root / "whole.json").read_text())["words"]
+    )
+    assert "corrupted" not in caplog.text
+
+
+def test_after_a_restart_every_byte_is_checked_once(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(cache, "k", np.arange(300_000, dtype=np.float32))
+    checked = []
+    original = cache_module._Words.finish
+    monkeypatch.setattr(cache_module._Words, "finish", lambda self: checked.append(1) or original(self))
+    assert cache.get_array("k") is not None
+    assert checked == []
+    monkeypatch.setattr(cache_module, "_boot", lambda: "another start")
+    assert cache.get_array("k") is not None
+    assert cache.get_array("k") is not None
+    assert len(checked) == 1
 
 
 def test_a_failed_computation_leaves_nothing(cache: Cache) -> None:

@@ -15,6 +15,7 @@ import hashlib
 import logging
 import mmap
 import os
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -156,17 +157,19 @@ class QlibBinStore:
             handle = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
             return None
+        raw: bytes | mmap.mmap
         try:
-            size = os.fstat(handle).st_size
-            if size < 4 or size % 4:
-                raise _broken(path, size)
-            if size <= _SMALL:
-                data = np.frombuffer(os.read(handle, size), dtype="<f4")
-            else:
-                data = np.frombuffer(mmap.mmap(handle, size, access=mmap.ACCESS_READ), dtype="<f4")
+            raw = os.read(handle, _SMALL + 4)
+            if len(raw) > _SMALL:
+                raw = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
         finally:
             os.close(handle)
-        return self._start(path, data[0]), data[1 : 1 + max(0, len(self.calendar) - int(data[0]))]
+        size = len(raw)
+        if size < 4 or size % 4:
+            raise _broken(path, size)
+        start = _start(path, raw[:4])
+        length = min(size // 4 - 1, max(0, len(self.calendar) - start))
+        return start, np.frombuffer(raw, dtype="<f4", count=length, offset=4)
 
     def extent(self, instrument: str, fields: Sequence[str] | None = None) -> tuple[int, int]:
         """Return the half-open range of calendar positions in which any of `fields` (None: any field) has values.
@@ -240,8 +243,11 @@ class QlibBinStore:
             if known is None or known[0] != stat.st_mtime_ns or known[1] != stat.st_size:
                 if stat.st_size < 4 or stat.st_size % 4:
                     raise _broken(path, stat.st_size)
-                with open(path, "rb", buffering=0) as file:
-                    start = self._start(path, np.frombuffer(file.read(4), dtype="<f4")[0])
+                handle = os.open(path, os.O_RDONLY)
+                try:
+                    start = _start(path, os.read(handle, 4))
+                finally:
+                    os.close(handle)
                 known = self._starts[path] = (stat.st_mtime_ns, stat.st_size, start)
         except FileNotFoundError:
             return 0, 0
@@ -267,16 +273,18 @@ class QlibBinStore:
         folder = self._folder(instrument)
         return None if folder is None else f"{self._features}{os.sep}{folder}{os.sep}{field.lower()}{self._suffix}"
 
-    def _start(self, path: Path | str, value: np.float32) -> int:
-        start = float(value)
-        if not 0 <= start < 2**24 or start != int(start):
-            raise DataError(f"{path} does not start with a position in the calendar but with {start}; write it again")
-        return int(start)
-
 
 def _symbol(folder: str) -> str:
     name = folder.removeprefix("_qlib_")
     return name.upper() if name.lower() in _RESERVED else folder.upper()
+
+
+def _start(path: Path | str, head: bytes) -> int:
+    """Return the position in the calendar that the first four bytes of a file say."""
+    (start,) = struct.unpack("<f", head)
+    if not 0 <= start < 2**24 or start != int(start):
+        raise DataError(f"{path} does not start with a position in the calendar but with {start}; write it again")
+    return int(start)
 
 
 def _broken(path: Path | str, size: int, unit: int = 4) -> DataError:
