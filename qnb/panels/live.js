@@ -56,7 +56,8 @@ function progress(view) {
   if (!p) return null;
   const box = h("section", { class: "qnb-progress" },
     h("div", { class: "qnb-row" }, h("b", { text: p.title }), h("span", { class: "qnb-muted", text: p.note }),
-      h("span", { class: "qnb-grow" }), h("span", { class: "qnb-muted", text: p.share_text })));
+      h("span", { class: "qnb-grow" }), h("span", { class: "qnb-muted", text: p.share_text },
+        p.way_text ? h("span", { class: "qnb-wide", text: ` ${p.way_text}` }) : null)));
   if (p.share !== null) {
     const fill = h("span", { class: "qnb-fill" });
     fill.style.width = `${100 * p.share}%`;
@@ -262,7 +263,7 @@ function render({ model, el }) {
 
   function draw() {
     const view = model.get("view");
-    if (!view || !view.run_id) return;
+    if (!view?.run_id) return;
     root.setAttribute("aria-label", `Run ${view.name}`);
     const asked = model.get("stop_asked");
     stop.textContent = asked ? "Stopping" : "Stop";

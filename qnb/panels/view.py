@@ -124,7 +124,8 @@ def _progress(state: RunState) -> dict[str, Any] | None:
         "title": f"{progress.unit.capitalize()} {progress.step:,}",
         "note": note,
         "share": share,
-        "share_text": f"{share:.0%}".replace("%", "\u00a0%") + f" of the way to {end:,}" if share is not None else "",
+        "share_text": f"{share:.0%}".replace("%", "\u00a0%") if share is not None else "",
+        "way_text": f"of the way to {end:,}" if share is not None else "",
         "spoken": spoken,
     }
 

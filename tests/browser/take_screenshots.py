@@ -36,7 +36,11 @@ def take_panel(lab: Lab, theme: str, path: Path) -> None:
     lab.run_cells()
     points = "() => (document.querySelector('.qnb-line')?.getAttribute('d') || '').split(/[ML]/).length - 1"
     until(lambda: lab.page.evaluate(points) >= ITERATIONS, seconds=240, what=f"{ITERATIONS} iterations")
-    lab.page.add_style_tag(content=".jp-cell-toolbar { display: none } .jp-Collapser { visibility: hidden }")
+    lab.page.add_style_tag(
+        content=".jp-cell-toolbar { display: none } .jp-Collapser { visibility: hidden }"
+        " .jp-Cell { border-color: transparent !important; outline: none !important; box-shadow: none !important }"
+        " .jp-Notebook .jp-Cell::before, .jp-Notebook .jp-Cell::after { display: none !important }"
+    )
     lab.page.mouse.move(5, 5)
     cell = lab.page.locator(".jp-CodeCell").nth(1)
     cell.screenshot(path=str(path), animations="disabled")

@@ -74,7 +74,7 @@ def test_progress_is_measured_against_where_it_stops() -> None:
     progress = view_of(training())["progress"]
     assert progress["title"] == "Iteration 38"
     assert progress["note"] == "stops at 70 unless valid l2 improves"
-    assert progress["share_text"] == "54\u00a0% of the way to 70"
+    assert (progress["share_text"], progress["way_text"]) == ("54\u00a0%", "of the way to 70")
     assert progress["spoken"].startswith("Fit, iteration 38, about ")
 
 
