@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import _formulas as formulas
+from ..metrics.rows import ranks, row_correlation
 from .types import Mode, ReportInput
 
 __all__ = ["Material", "Returns", "Scores", "holdings_of", "returns_of", "scores_of"]
@@ -120,7 +120,7 @@ class Material:
     def ic(self) -> np.ndarray | None:
         """Information coefficient of every day of `scores`, None without labels."""
         s = self.scores
-        return None if s is None or s.labels is None else formulas.row_correlation(s.scores, s.labels)
+        return None if s is None or s.labels is None else row_correlation(s.scores, s.labels)
 
     @cached_property
     def rank_ic(self) -> np.ndarray | None:
@@ -129,8 +129,8 @@ class Material:
         if s is None or s.labels is None:
             return None
         both = np.isfinite(s.scores) & np.isfinite(s.labels)
-        x = formulas.ranks(np.where(both, s.scores, np.nan))
-        return formulas.row_correlation(x, formulas.ranks(np.where(both, s.labels, np.nan)))
+        x = ranks(np.where(both, s.scores, np.nan))
+        return row_correlation(x, ranks(np.where(both, s.labels, np.nan)))
 
     @cached_property
     def holdings(self) -> pd.Series | None:

@@ -8,7 +8,6 @@ import numpy as np
 import plotly.graph_objects as go
 
 from .. import numbers
-from .._formulas import rolling_mean
 from ..axes import IC, day_axis, value_axis
 from ..drawing import LEFT, TOP, Line, assemble, day_texts, label_of, line_trace, meta_of, rounded
 from ..figure_spec import FigureSpec
@@ -16,6 +15,7 @@ from ..labels import end_labels, label_room
 from ..material import Material
 from ..theme import Theme, theme_of
 from ..thin import thin
+from ..windows import rolling_mean
 
 __all__ = ["IcData", "draw_ic", "ic_data"]
 

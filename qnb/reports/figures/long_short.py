@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ...metrics.returns import cumulative
+from ...metrics.rows import group_means
 from .. import numbers
-from .._formulas import group_means
 from ..drawing import Line, time_figure
 from ..figure_spec import FigureSpec
 from ..material import Material, Scores

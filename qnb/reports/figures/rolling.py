@@ -8,12 +8,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from .. import numbers
-from .._formulas import rolling_ratio
 from ..axes import RATIO
 from ..drawing import Line, day_texts, time_figure
 from ..figure_spec import FigureSpec
 from ..material import Material, Returns
 from ..theme import Theme, theme_of
+from ..windows import rolling_ratio
 
 __all__ = ["RollingData", "draw_rolling", "rolling_data"]
 
@@ -55,12 +55,12 @@ def rolling_data(returns: Returns, *, window: int | None = None) -> RollingData 
         window = year if days >= 1.5 * year else year // 4
     if not 2 <= window <= days:
         return None
-    return RollingData(
-        dates=returns.dates,
-        sharpe=rolling_ratio(returns.after, window, returns.periods),
-        information_ratio=None if returns.excess is None else rolling_ratio(returns.excess, window, returns.periods),
-        window=window,
-    )
+
+    def ratio(values: np.ndarray) -> np.ndarray:
+        return rolling_ratio(values, window, periods=year)
+
+    information_ratio = None if returns.excess is None else ratio(returns.excess)
+    return RollingData(returns.dates, ratio(returns.after), information_ratio, window)
 
 
 def draw_rolling(data: RollingData, *, theme: str | Theme = "light") -> go.Figure:

@@ -9,12 +9,12 @@ import plotly.graph_objects as go
 
 from ...metrics.returns import cumulative
 from .. import numbers
-from .._formulas import rolling_mean
 from ..axes import SHARE, padded
 from ..drawing import Line, time_figure
 from ..figure_spec import FigureSpec
 from ..material import Material, Returns
 from ..theme import Theme, theme_of
+from ..windows import rolling_mean
 
 __all__ = ["TurnoverData", "draw_turnover", "turnover_data"]
 
