@@ -10,7 +10,7 @@ from .base import RefusedError, RunInfo, Store
 from .stores import THROUGH_MLFLOW, open_store, resolved
 from .uris import sqlite_path
 
-__all__ = ["find_run", "list_runs"]
+__all__ = ["existing_store", "find_run", "list_runs"]
 
 SCANNED = 10_000
 SHORTEST = 4
@@ -46,7 +46,7 @@ def list_runs(
     RecorderError
         The store cannot be read, or the filter.
     """
-    store = _existing(uri)
+    store = existing_store(uri)
     if store is None:
         return []
     names = {e.id: e.name for e in store.experiments()}
@@ -67,7 +67,7 @@ def find_run(uri: str, ref: str) -> RunInfo:
     UnknownNameError
         With the nearest names; also for a start that several ids share.
     """
-    store = _existing(uri)
+    store = existing_store(uri)
     if store is None:
         raise UnknownNameError("run", ref, hint="there are no runs yet")
     names = {e.id: e.name for e in store.experiments()}
@@ -87,7 +87,8 @@ def find_run(uri: str, ref: str) -> RunInfo:
     raise UnknownNameError("run", ref, dict.fromkeys(r.name for r in runs), hint="`qnb runs` lists them")
 
 
-def _existing(uri: str) -> Store | None:
+def existing_store(uri: str) -> Store | None:
+    """Return the store at `uri`; None for an SQLite file that is not there, which reading does not make."""
     path = sqlite_path(resolved(uri).removeprefix(THROUGH_MLFLOW))
     return None if path is not None and not path.exists() else open_store(uri)
 

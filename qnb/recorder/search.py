@@ -7,10 +7,13 @@ from typing import Any
 
 from .filters import Condition, SortKey
 
-__all__ = ["search_statement"]
+__all__ = ["search_statement", "selection"]
 
 _TABLES = {"metric": "latest_metrics", "param": "params", "tag": "tags"}
 _COLUMN = {"run_id": "run_uuid"}
+_SORTED = {"run_name": "name", "seconds": "(end_time - start_time)"}
+_SAYING = ("model", "model.class", "dataset.class", "dataset.kwargs.handler.class")
+"""Params in which a typed word is looked for, beside names and tags."""
 
 
 def search_statement(
@@ -22,6 +25,19 @@ def search_statement(
     limit: int,
 ) -> tuple[str, list[Any]]:
     """Return what follows ``SELECT ... FROM runs`` and its values; texts of the user only ever become values."""
+    where, values = selection(experiment_ids, conditions, order, deleted=deleted)
+    return f"{where} LIMIT ?", [*values, limit]
+
+
+def selection(
+    experiment_ids: Sequence[str],
+    conditions: Sequence[Condition],
+    order: Sequence[SortKey],
+    *,
+    deleted: bool | None = False,
+    words: Sequence[str] = (),
+) -> tuple[str, list[Any]]:
+    """Return condition and order without a limit; each of `words` is in a name, id, tag, model or handler."""
     marks = ",".join("?" * len(experiment_ids))
     clauses = [f"experiment_id IN ({marks})"]
     values: list[Any] = [str(i) for i in experiment_ids]
@@ -32,8 +48,12 @@ def search_statement(
         clause, more = _clause(condition)
         clauses.append(clause)
         values += more
+    for word in words:
+        clause, more = _word(word.lower())
+        clauses.append(clause)
+        values += more
     keys, more = _order(order)
-    return f"WHERE {' AND '.join(clauses)} ORDER BY {keys} LIMIT ?", [*values, *more, limit]
+    return f"WHERE {' AND '.join(clauses)} ORDER BY {keys}", [*values, *more]
 
 
 def _clause(condition: Condition) -> tuple[str, list[Any]]:
@@ -55,6 +75,19 @@ def _clause(condition: Condition) -> tuple[str, list[Any]]:
     return f"EXISTS ({inner} AND {clause})", [key, *values]
 
 
+def _word(word: str) -> tuple[str, list[Any]]:
+    marks = ",".join("?" * len(_SAYING))
+    parts = (
+        "instr(lower(name), ?)",
+        "instr(run_uuid, ?) = 1",
+        "experiment_id IN (SELECT experiment_id FROM experiments WHERE instr(lower(name), ?))",
+        "run_uuid IN (SELECT run_uuid FROM tags WHERE substr(key, 1, 7) != 'mlflow.' "
+        "AND (instr(lower(key), ?) OR instr(lower(value), ?)))",
+        f"run_uuid IN (SELECT run_uuid FROM params WHERE key IN ({marks}) AND instr(lower(value), ?))",  # noqa: S608
+    )
+    return f"({' OR '.join(parts)})", [word] * 5 + [*_SAYING, word]
+
+
 def _comparison(column: str, condition: Condition) -> tuple[str, list[Any]]:
     match condition.operator:
         case "IN" | "NOT IN":
@@ -73,7 +106,7 @@ def _order(order: Sequence[SortKey]) -> tuple[str, list[Any]]:
     for key in order:
         direction = "DESC" if key.descending else "ASC"
         if key.kind == "attribute":
-            column = _COLUMN.get(key.key, {"run_name": "name"}.get(key.key, key.key))
+            column = _COLUMN.get(key.key, _SORTED.get(key.key, key.key))
             terms += [f"{column} IS NULL", f"{column} {direction}"]
             continue
         inner = f"FROM {_TABLES[key.kind]} AS x WHERE x.run_uuid = runs.run_uuid AND x.key = ?"

@@ -34,9 +34,9 @@ from .base import (
     TagSet,
 )  # fmt: skip
 from .environment import user_name
-from .filters import parse_filter, parse_order
+from .filters import Condition, SortKey, parse_filter, parse_order
 from .rows import RUN_NAME, number_of, read_runs, require_active, write_metrics, write_param, write_tag
-from .search import search_statement
+from .search import search_statement, selection
 from .template import new_store
 from .uris import local_path
 
@@ -215,6 +215,49 @@ class SqliteStore:
         )
         with self._reading("search runs") as db:
             return read_runs(db, where, values)
+
+    def select(
+        self,
+        experiment_ids: Sequence[str],
+        conditions: Sequence[Condition] = (),
+        order: Sequence[SortKey] = (),
+        *,
+        words: Sequence[str] = (),
+    ) -> list[str]:
+        """Return the ids of all runs that fit, in order; for a browser, which reads only what it shows."""
+        where, values = selection(experiment_ids, conditions, order, words=words)
+        with self._reading("search runs") as db:
+            return [row[0] for row in db.execute(f"SELECT run_uuid FROM runs {where}", values)]  # noqa: S608
+
+    def runs(self, run_ids: Sequence[str]) -> list[RunInfo]:
+        """Return these runs in this order; one that is not there is left out."""
+        marks = ",".join("?" * len(run_ids))
+        with self._reading("read runs") as db:
+            found = {r.run_id: r for r in read_runs(db, f"WHERE run_uuid IN ({marks})", run_ids)}
+        return [found[i] for i in run_ids if i in found]
+
+    def count(self, experiment_ids: Sequence[str]) -> int:
+        """Return how many runs these experiments have."""
+        marks = ",".join("?" * len(experiment_ids))
+        where = f"lifecycle_stage = 'active' AND experiment_id IN ({marks})"
+        with self._reading("count runs") as db:
+            return int(db.execute(f"SELECT COUNT(*) FROM runs WHERE {where}", experiment_ids).fetchone()[0])  # noqa: S608
+
+    def keys(self) -> dict[str, list[str]]:
+        """Return the names of all metrics, params and tags, by kind, sorted; hops from name to name."""
+        tables = {"metrics": "latest_metrics", "params": "params", "tags": "tags"}
+        with self._reading("list names") as db:
+            return {
+                kind: [
+                    row[0]
+                    for row in db.execute(
+                        f"WITH RECURSIVE k(key) AS (SELECT MIN(key) FROM {table} UNION ALL "  # noqa: S608 - constants
+                        f"SELECT (SELECT MIN(key) FROM {table} WHERE key > k.key) FROM k WHERE k.key IS NOT NULL) "
+                        "SELECT key FROM k WHERE key IS NOT NULL"
+                    )
+                ]
+                for kind, table in tables.items()
+            }
 
     def log(self, run_id: str, entries: Sequence[Entry]) -> None:
         """Write a batch in one transaction: all of it or, when this raises, nothing."""
