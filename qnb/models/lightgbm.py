@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
@@ -123,16 +123,12 @@ class LGBModel(BaseModel):
             The fit was asked to stop; the model is usable and holds the best iteration so far.
         """
         context = context or FitContext.quiet()
-        params = self._train_params(context)
-        rounds = int(num_boost_round or self._from_params(ROUNDS, params) or self.num_boost_round)
-        patience = self._from_params(PATIENCE, params)
-        patience = self.early_stopping_rounds if patience is None else patience
-        patience = int((patience if early_stopping_rounds is None else early_stopping_rounds) or 0)
+        params, rounds, patience = self._plan(context, num_boost_round, early_stopping_rounds)
         train = fit_rows(dataset, "train", reweighter=reweighter, context=context, model="LightGBM")
         valid = None
         if has_segment(dataset, "valid"):
             valid = fit_rows(dataset, "valid", reweighter=reweighter, context=context, model="LightGBM")
-        if valid is None or params.get("boosting", params.get("boosting_type")) == "dart":  # dart rewrites its trees
+        if valid is None:
             patience = 0
         watch = IterationWatch(context, total=rounds, patience=patience)
         self._run(train, valid, params, watch, verbose_eval=verbose_eval)
@@ -193,6 +189,19 @@ class LGBModel(BaseModel):
         """Return `feature_importance`, under the name and with the default that qlib's users know."""
         return self.feature_importance(importance_type)
 
+    def _plan(
+        self, context: FitContext, num_boost_round: int | None = None, early_stopping_rounds: int | None = None
+    ) -> tuple[dict[str, Any], int, int]:
+        """Return the library's parameters, the most iterations, and the patience (0 for none)."""
+        params = self._train_params(context)
+        rounds = int(num_boost_round or self._from_params(ROUNDS, params) or self.num_boost_round)
+        patience = self._from_params(PATIENCE, params)
+        patience = self.early_stopping_rounds if patience is None else patience
+        patience = int((patience if early_stopping_rounds is None else early_stopping_rounds) or 0)
+        if params.get("boosting", params.get("boosting_type")) == "dart":  # it rewrites its trees
+            patience = 0
+        return params, rounds, patience
+
     def _train_params(self, context: FitContext) -> dict[str, Any]:
         params = {"objective": self.loss, "verbosity": -1, **self.params}
         params["num_threads"] = limited_threads(params, THREADS, context)
@@ -230,10 +239,21 @@ class LGBModel(BaseModel):
         lgb = _library()
         # The memory-mapped float32 matrix is binned in place; `free_raw_data` then lets its pages go.
         data = [lgb.Dataset(train.x, label=train.y, weight=train.weight, params=params, free_raw_data=True)]
-        names = ["train"]
         if valid is not None:
             data.append(data[0].create_valid(valid.x, label=valid.y, weight=valid.weight, params=params))
-            names.append("valid")
+        self._boost(data, params, watch, verbose_eval)
+
+    def _boost(
+        self,
+        data: Sequence[Any],
+        params: dict[str, Any],
+        watch: IterationWatch,
+        verbose_eval: int,
+        *,
+        look: Callable[[Any, Any], list[Any]] | None = None,
+    ) -> None:
+        """Grow the trees on binned data, ``train`` first; `look` sees the scores of every set in every iteration."""
+        lgb = _library()
         callbacks = [_watcher(lgb, watch, verbose_eval)]
         if watch.patience:
             first_only = bool(params.get("first_metric_only", False))
@@ -245,8 +265,9 @@ class LGBModel(BaseModel):
             params,
             data[0],
             num_boost_round=watch.total - watch.first,
-            valid_sets=data,
-            valid_names=names,
+            valid_sets=list(data),
+            valid_names=["train", "valid"][: len(data)],
+            feval=look,
             init_model=self.booster_ if watch.first else None,
             callbacks=callbacks,
         )

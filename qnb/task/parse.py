@@ -39,6 +39,7 @@ def parse(
     first_line: int = 1,
     variables: Mapping[str, Any] | None = None,
     base_dir: FilePath | None = None,
+    tags: frozenset[str] = frozenset(),
 ) -> Document:
     """Return the document of a workflow text; references and overrides are not applied yet.
 
@@ -54,6 +55,8 @@ def parse(
         For Jinja2, before those of the environment.
     base_dir : Path, optional
         Folder that relative paths start from; default the working folder.
+    tags : frozenset of str
+        Tags that are allowed; see `read_yaml`.
 
     Raises
     ------
@@ -62,7 +65,7 @@ def parse(
     """
     folder = (base_dir or FilePath.cwd()).absolute()
     try:
-        return _parse(text, first_line, dict(os.environ) | dict(variables or {}), folder, "", ())
+        return _parse(text, first_line, dict(os.environ) | dict(variables or {}), folder, "", (), tags)
     except ConfigError as error:
         raise ConfigError(error.problems, source=source) from error
 
@@ -74,23 +77,28 @@ def _parse(
     folder: FilePath,
     source: str,
     above: tuple[FilePath, ...],
+    tags: frozenset[str],
 ) -> Document:
     if len(text) > MAX_CHARACTERS:
         raise ConfigError([Problem(f"the text has {len(text)} characters", f"at most {MAX_CHARACTERS}")])
     filled = fill_template(text, variables, first_line=first_line)
-    document = read_yaml(filled, first_line=first_line, source=source)
+    document = read_yaml(filled, first_line=first_line, source=source, tags=tags)
     for name, line in filled.missing:
         message = f"template variable {name!r} is not given, it becomes empty text"
         remedy = f"set {name} in the notebook or the environment"
         where = f"{source}, line {line + first_line}: " if source else ""
         shown = None if source else line + first_line
         document.warnings.append(Problem(where + message, remedy, line=shown, severity="warning"))
-    document = _with_base(document, variables, folder, above)
+    document = _with_base(document, variables, folder, above, tags)
     return _with_files(document, folder)
 
 
 def _with_base(
-    document: Document, variables: Mapping[str, Any], folder: FilePath, above: tuple[FilePath, ...]
+    document: Document,
+    variables: Mapping[str, Any],
+    folder: FilePath,
+    above: tuple[FilePath, ...],
+    tags: frozenset[str],
 ) -> Document:
     name = document.values.pop(_BASE, ABSENT)
     if name is ABSENT:
@@ -110,7 +118,7 @@ def _with_base(
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([document.problem(f"cannot read {name!r}: {error}", (_BASE,))]) from error
     try:
-        base = _parse(text, 1, variables, file.parent, name, (*above, file))
+        base = _parse(text, 1, variables, file.parent, name, (*above, file), tags)
     except ConfigError as error:
         raise ConfigError(
             [p if p.message.startswith(name) else Problem(f"{name}, {p}") for p in error.problems]

@@ -17,7 +17,7 @@ from .parse import fill_references, parse
 from .shorthand import SHORT_KEYS, expand, is_short
 from .validate import INIT_SECTIONS, TOP_KEYS, init_settings, validate
 
-__all__ = ["Task", "load_task"]
+__all__ = ["Task", "load_task", "task_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +205,21 @@ def load_task(
     document = parse(text, source=source, first_line=first_line, variables=variables, base_dir=folder)
     name = FilePath(source).stem if source.endswith((".yaml", ".yml")) else ""
     return _finished(document, name=name, source=source, text=text, base_dir=folder, overrides=overrides)
+
+
+def task_of(document: Document, *, source: str = "", base_dir: FilePath | None = None) -> Task:
+    """Return the task of a document that `parse` read; `document` is not changed.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found.
+    """
+    own = Document(
+        copied(document.values), dict(document.places), dict(document.links), list(document.warnings), document.imports
+    )
+    folder = (base_dir or FilePath.cwd()).absolute()
+    return _finished(own, name="", source=source, text="", base_dir=folder, overrides=())
 
 
 def _finished(

@@ -39,7 +39,7 @@ _HINTS = (
 )
 
 
-def read_yaml(filled: Filled, *, first_line: int = 1, source: str = "") -> Document:
+def read_yaml(filled: Filled, *, first_line: int = 1, source: str = "", tags: frozenset[str] = frozenset()) -> Document:
     """Return the document of a YAML text.
 
     Parameters
@@ -50,6 +50,8 @@ def read_yaml(filled: Filled, *, first_line: int = 1, source: str = "") -> Docum
         Number that the user sees at the first line.
     source : str
         File name for the places; '' for the main text.
+    tags : frozenset of str
+        Tags of the user's that are allowed, with their mark: ``!uniform [0, 1]`` is read as ``{"!uniform": [0, 1]}``.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def read_yaml(filled: Filled, *, first_line: int = 1, source: str = "") -> Docum
         With every problem of the text that can be seen at once.
     """
     root = _compose(filled, first_line)
-    reader = _Reader(filled, first_line, source)
+    reader = _Reader(filled, first_line, source, tags)
     if root is None:
         return Document({})
     if not isinstance(root, MappingNode):
@@ -128,8 +130,8 @@ def _line(filled: Filled, number: int, first_line: int) -> int:
 class _Reader:
     """Expands one node graph."""
 
-    def __init__(self, filled: Filled, first_line: int, source: str) -> None:
-        self.filled, self.first_line, self.source = filled, first_line, source
+    def __init__(self, filled: Filled, first_line: int, source: str, tags: frozenset[str] = frozenset()) -> None:
+        self.filled, self.first_line, self.source, self.tags = filled, first_line, source, tags
         self.places: dict[str, Place] = {}
         self.links: dict[Path, Path] = {}
         self.problems: list[Problem] = []
@@ -151,6 +153,8 @@ class _Reader:
             self.links.setdefault(path, self._defined[id(node)])
         elif node.anchor:
             self._defined[id(node)] = path
+        if str(node.tag) in self.tags:
+            return {str(node.tag): self._tagged(node, (*path, str(node.tag)))}
         if isinstance(node, ScalarNode):
             return self._scalar(node)
         if len(path) > MAX_DEPTH:
@@ -159,6 +163,18 @@ class _Reader:
         if str(node.tag) != _CORE + ("seq" if isinstance(node, SequenceNode) else "map"):
             self._wrong(node, f"tag {_tag(node)} is not allowed", "a workflow holds plain values only")
             return None
+        self._open.add(id(node))
+        try:
+            if isinstance(node, SequenceNode):
+                return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
+            return self._mapping(cast(MappingNode, node), path)
+        finally:
+            self._open.discard(id(node))
+
+    def _tagged(self, node: Node, path: Path) -> Any:
+        """Return what stands after an allowed tag."""
+        if isinstance(node, ScalarNode):
+            return read_scalar(node.value)
         self._open.add(id(node))
         try:
             if isinstance(node, SequenceNode):
