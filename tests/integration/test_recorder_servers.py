@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -140,7 +141,7 @@ def test_a_host_without_a_name_is_told() -> None:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A PostgreSQL server of our own on a free port, with a password."""
     folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
     if not folders:
@@ -149,14 +150,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("needs PostgreSQL's client")
     pytest.importorskip("psycopg2", reason="needs psycopg2 to reach PostgreSQL: pip install 'qnb[postgresql]'")
     programs = Path(folders[-1])
-    base = tmp_path_factory.mktemp("pg")
+    base = Path(tempfile.mkdtemp(prefix="qnb-pg-"))  # pytest's own folders are closed to the server's user
     as_user: list[str] = []
     if os.geteuid() == 0:  # the server refuses to run as root
         user = pwd.getpwnam("postgres")
         os.chown(base, user.pw_uid, user.pw_gid)
-        for parent in base.parents:
-            if parent.owner() == "root" and "pytest" in parent.name:
-                parent.chmod(0o755)
         as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     password, data, port = base / "password", str(base / "data"), free_port()
     password.write_text("hunter2\n")
@@ -171,6 +169,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"postgresql+psycopg2://qnb:hunter2@127.0.0.1:{port}/mlflow"
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], check=False, stdout=subprocess.DEVNULL)
+        shutil.rmtree(base, ignore_errors=True)
 
 
 def test_a_wrong_password_is_told_at_once(postgres: str) -> None:
