@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .errors import QnbError
     from .handle import RunHandle
     from .magics import load_ipython_extension, unload_ipython_extension
+    from .notebook import compare, runs
     from .recorder import R
 
 __version__ = "0.1.0"
@@ -24,9 +25,11 @@ __all__ = [
     "R",
     "RunHandle",
     "__version__",
+    "compare",
     "init",
     "load_ipython_extension",
     "run",
+    "runs",
     "unload_ipython_extension",
     "wait",
 ]
@@ -36,9 +39,11 @@ _HOMES = {
     "QnbError": "qnb.errors",
     "R": "qnb.recorder",
     "RunHandle": "qnb.handle",
+    "compare": "qnb.notebook",
     "init": "qnb.api",
     "load_ipython_extension": "qnb.magics",
     "run": "qnb.api",
+    "runs": "qnb.notebook",
     "unload_ipython_extension": "qnb.magics",
     "wait": "qnb.api",
 }

@@ -103,10 +103,11 @@ def qtask_parser() -> argparse.ArgumentParser:
 
 
 def runs_parser(prog: str = "%qruns") -> argparse.ArgumentParser:
-    """Return the parser of ``%qruns``, which takes what ``qnb runs`` takes."""
+    """Return the parser of ``%qruns``, which takes what ``qnb runs`` takes; a page there is longer."""
     parser = _Parser(prog=prog, add_help=False)
     parser.exits = False
     _fill_runs(parser)
+    parser.set_defaults(max=100)
     return parser
 
 

@@ -7,11 +7,10 @@ from typing import Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class
-from IPython.display import display
 
 from ..errors import QnbError
 from ..handle import RunHandle
-from ..options import parse_line, qtask_parser, run_ref_parser, runs_parser
+from ..options import parse_line, qtask_parser, run_ref_parser
 from ..session import current_session
 
 __all__ = ["QnbMagics"]
@@ -51,7 +50,10 @@ class QnbMagics(Magics):
 
     @line_cell_magic
     def qruns(self, line: str, cell: str | None = None) -> None:
-        """List runs, newest first: ``%qruns [--experiment E] [--filter "metrics.IC > 0.04"] [--max N]``."""
+        """Browse all runs, also those of plain MLflow: sort, filter, tag, rename, delete, compare, open.
+
+        ``%qruns [--experiment E] [--filter "metrics.IC > 0.04"] [--max N] [--uri URI]``
+        """
         self._guard(self._qruns, line)
 
     def _qtask(self, line: str, cell: str) -> None:
@@ -88,13 +90,9 @@ class QnbMagics(Magics):
             print(f"asked {handle.name} to stop")
 
     def _qruns(self, line: str) -> None:
-        from ..summary import runs_table
+        from .qruns import show_runs
 
-        options = parse_line(runs_parser(), line)
-        settings = current_session().settings
-        if options.uri:
-            settings = settings.with_(recorder_uri=options.uri)
-        display(runs_table(settings, experiment=options.experiment, filter_string=options.filter, limit=options.max))
+        show_runs(line, current_session().settings)
 
     def _show(self, handle: RunHandle) -> None:
         from ..panels.live import show

@@ -1,0 +1,253 @@
+"""From runs of the store to the rows that the browser shows: finished texts, never markup."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..handle import RunHandle
+from ..recorder.base import RunInfo
+from ..recorder.filters import SortKey
+from ..reports.numbers import MISSING, duration
+from ..rundir import RunDir
+from .measures import HEADLINE, measure_of
+from .view import STATUS
+
+__all__ = ["COLUMNS", "Column", "Rows", "column_of", "sort_key"]
+
+COLUMNS = (
+    "status", "model", "features", "tags", *(f"metrics.{key}" for key in HEADLINE), "curve", "seconds", "start",
+)  # fmt: skip
+"""Columns shown unless the user chose others; the name is always there."""
+
+_TITLES = {
+    "status": "Status",
+    "experiment": "Experiment",
+    "model": "Model",
+    "features": "Features",
+    "tags": "Tags",
+    "curve": "Excess curve",
+    "seconds": "Time",
+    "start": "Started",
+    "user": "User",
+    "run_id": "Run",
+}
+_SORTS = {
+    "name": ("attribute", "run_name"),
+    "status": ("attribute", "status"),
+    "seconds": ("attribute", "seconds"),
+    "start": ("attribute", "start_time"),
+    "run_id": ("attribute", "run_id"),
+    "user": ("attribute", "user_id"),
+    "model": ("param", "model.class"),
+    "features": ("param", "dataset.kwargs.handler.class"),
+}
+_OF_STORE = {
+    "FINISHED": "finished",
+    "RUNNING": "running",
+    "FAILED": "failed",
+    "KILLED": "stopped",
+    "SCHEDULED": "waiting",
+}
+_MODELS = {"LGBModel": "LightGBM", "XGBModel": "XGBoost", "CatBoostModel": "CatBoost", "LinearModel": "Linear"}
+TEXT_WIDTH = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its key, head, whether it holds numbers, and whether the store can sort by it."""
+
+    key: str
+    title: str
+    numeric: bool = False
+    sortable: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the column as JSON values."""
+        return {"key": self.key, "title": self.title, "numeric": self.numeric, "sortable": self.sortable}
+
+
+def column_of(key: str) -> Column:
+    """Return the column of that key: a name of ours, or ``metrics.``, ``params.`` or ``tags.`` and a name."""
+    kind, _, name = key.partition(".")
+    if kind == "metrics" and name:
+        return Column(key, measure_of(name).title, numeric=True)
+    if kind in ("params", "tags") and name:
+        return Column(key, name)
+    return Column(key, _TITLES.get(key, key), numeric=key in ("seconds", "start"), sortable=key in _SORTS)
+
+
+def sort_key(key: str, *, descending: bool) -> SortKey | None:
+    """Return what the store sorts by for a column; None where it cannot."""
+    kind, _, name = key.partition(".")
+    if kind in ("metrics", "params", "tags") and name:
+        return SortKey(kind[:-1], name, descending)
+    found = _SORTS.get(key)
+    return SortKey(*found, descending) if found else None
+
+
+class Rows:
+    """Makes rows; keeps the handles of runs that are going, so that a refresh reads only what is new.
+
+    Parameters
+    ----------
+    runs_dir : Path
+        Where the runs' own directories are.
+    """
+
+    def __init__(self, runs_dir: Path) -> None:
+        self.runs_dir = runs_dir
+        self._handles: dict[str, RunHandle] = {}
+
+    def handle(self, run: RunInfo) -> RunHandle | None:
+        """Return the handle of a run that has its directory here, else None."""
+        return self.handle_of(run.tags.get("qnb.run_id", ""))
+
+    def handle_of(self, run_id: str) -> RunHandle | None:
+        """Return the handle of the run with that directory, None without one."""
+        if run_id not in self._handles:
+            path = self.runs_dir / run_id
+            if not run_id or Path(run_id).name != run_id or not (path / "request.json").exists():
+                return None
+            self._handles[run_id] = RunHandle(RunDir(path))
+        return self._handles[run_id]
+
+    def row(self, run: RunInfo, columns: Sequence[str], *, now: float | None = None) -> dict[str, Any]:
+        """Return a run of the store as a row."""
+        now = time.time() if now is None else now
+        status, note = self._status(run, now)
+        cells = {key: self._cell(run, key, now) for key in columns if key not in ("status", "tags", "curve")}
+        return {
+            "id": run.run_id,
+            "name": _short(run.name),
+            "status": status,
+            "status_text": STATUS.get(status, status.capitalize()),
+            "cells": cells,
+            "tags": tags_of(run.tags),
+            "note": note,
+            "panel": self.handle(run) is not None,
+            "experiment": run.experiment,
+        }
+
+    def waiting(self, known: set[str], columns: Sequence[str]) -> list[dict[str, Any]]:
+        """Return rows of runs that the store does not know yet, because they wait or have just begun."""
+        found = []
+        for path in _recent(self.runs_dir):
+            if path.name in known or (path / "result.json").exists():
+                continue
+            handle = self.handle_of(path.name)
+            if handle is None or handle.status not in ("waiting", "running"):
+                continue
+            cells = {key: MISSING for key in columns if key not in ("status", "tags", "curve")}
+            model = handle.request.task.model
+            name = model.get("class", "") if isinstance(model, Mapping) else model
+            cells |= {"model": _model(str(name))} if "model" in cells else {}
+            state = handle.state
+            found.append(
+                {
+                    "id": f"dir:{path.name}",
+                    "name": _short(handle.name),
+                    "status": state.status,
+                    "status_text": STATUS.get(state.status, state.status.capitalize()),
+                    "cells": cells,
+                    "tags": [],
+                    "note": _progress(handle),
+                    "panel": True,
+                    "experiment": state.experiment,
+                }
+            )
+        return found
+
+    def _status(self, run: RunInfo, now: float) -> tuple[str, dict[str, Any]]:
+        status = _OF_STORE.get(run.status, run.status.lower())
+        if status == "finished":
+            return status, {}
+        handle = self.handle(run)
+        if handle is None:
+            return status, {}
+        if status in ("running", "waiting") and not handle.is_over:
+            return handle.status, _progress(handle)
+        state = handle.state
+        if state.stop is not None:
+            return "stopped", {"kind": "text", "text": _short(state.stop.reason)}
+        if state.failure is not None:
+            return "failed", {"kind": "error", "text": _short(state.failure.message.split("\n")[0])}
+        return (state.status if state.is_over else status), {}
+
+    def _cell(self, run: RunInfo, key: str, now: float) -> str:
+        kind, _, name = key.partition(".")
+        match kind:
+            case "metrics" if name:
+                return measure_of(name).write(run.metrics.get(name))
+            case "params" if name:
+                return _short(run.params.get(name, MISSING))
+            case "tags" if name:
+                return _short(run.tags.get(name, MISSING))
+            case "model":
+                return _model(run.params.get("model.class") or run.params.get("model") or "")
+            case "features":
+                found = run.params.get("dataset.kwargs.handler.class") or run.params.get("dataset.class") or ""
+                return _short(found.rpartition(".")[2])
+            case "seconds":
+                going = run.status == "RUNNING" and run.start is not None and self.handle(run) is not None
+                return duration(now - run.start if going and run.start else run.seconds)
+            case "start":
+                return started(run.start, now)
+            case "experiment":
+                return _short(run.experiment)
+            case "user":
+                return _short(run.tags.get("mlflow.user", MISSING))
+            case "run_id":
+                return run.run_id[:8]
+        return MISSING
+
+
+def tags_of(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the user's own tags, in the order of their names."""
+    return [
+        {"key": key, "text": _short(key if value in ("", "true", "True") else f"{key}: {value}", 60)}
+        for key, value in sorted(tags.items())
+        if not key.startswith(("mlflow.", "qnb."))
+    ]
+
+
+def started(start: float | None, now: float) -> str:
+    """Return a moment as lists show it: the time today, 'yesterday', else the day."""
+    if start is None:
+        return MISSING
+    then, today = time.localtime(start), time.localtime(now)
+    if then[:3] == today[:3]:
+        return time.strftime("%H:%M", then)
+    if then[:3] == time.localtime(now - 86_400)[:3]:
+        return "yesterday"
+    return time.strftime("%Y-%m-%d", then)
+
+
+def _progress(handle: RunHandle) -> dict[str, Any]:
+    state = handle.state
+    progress = state.progress
+    end = (progress.stop_at or progress.total) if progress else None
+    share = min(1.0, progress.step / end) if progress and end else 0.0
+    stage = next((s.name for s in state.stages if s.status == "running"), "")
+    text = "waiting" if state.status == "waiting" else f"{stage or 'running'}, {share:.0%}"
+    return {"kind": "progress", "share": share, "text": text}
+
+
+def _recent(runs_dir: Path, most: int = 50) -> list[Path]:
+    if not runs_dir.is_dir():
+        return []
+    found = [(p.stat().st_mtime, p) for p in runs_dir.iterdir()]
+    return [p for _, p in sorted(found, reverse=True)[:most]]
+
+
+def _model(name: str) -> str:
+    last = name.rpartition(".")[2]
+    return _short(_MODELS.get(last, last)) or "from MLflow"
+
+
+def _short(text: str, width: int = TEXT_WIDTH) -> str:
+    one = " ".join(text.split())
+    return one if len(one) <= width else one[: width - 1] + "…"

@@ -1,0 +1,41 @@
+"""The `%%qtask` cell that would run a finished run again."""
+
+from __future__ import annotations
+
+import shlex
+
+from ..errors import ConfigError, RecorderError
+from ..handle import RunHandle
+from ..recorder.base import RefusedError, RunInfo, Store
+from ..recorder.recorder import Recorder
+from ..task.spec import Task, load_task
+
+__all__ = ["run_cell"]
+
+
+def run_cell(run: RunInfo, handle: RunHandle | None, store: Store) -> str:
+    """Return the cell: what the user wrote, where that alone gives the same task, else the resolved YAML.
+
+    Raises
+    ------
+    RefusedError
+        The run has no configuration of ours, as one that plain MLflow wrote.
+    """
+    text = _written(handle.request.task) if handle is not None else _recorded(run, store)
+    return f"%%qtask {shlex.quote(run.name) if run.name else ''}".rstrip() + f"\n{text.strip()}\n"
+
+
+def _written(task: Task) -> str:
+    try:
+        same = bool(task.text) and load_task(task.text).document == task.document
+    except (ConfigError, OSError):
+        same = False
+    return task.text if same else task.to_yaml()
+
+
+def _recorded(run: RunInfo, store: Store) -> str:
+    try:
+        return str(Recorder(store, run).load_object("task.yaml"))
+    except RecorderError as error:
+        message = f"run {run.name!r} has no task.yaml: it was not made by a %%qtask cell, so there is no cell to copy"
+        raise RefusedError(message) from error
