@@ -404,7 +404,7 @@ class Browser {
     const names = v.runs.flatMap((r, i) => [i ? h("span", { class: "qnb-muted", text: i === 1 && v.runs.length === 2 ? "with" : "·" }) : null, swatch(i), h("span", { text: r.label })]);
     const buttons = v.runs.length === 2 ? v.runs.map((r) => h("button", { type: "button", class: "qnb-button", onclick: () => this.copyCell(r) }, `Copy ${r.label} as cell`)) : [];
     const head = h("div", { class: "qnb-part-head" }, h("b", { text: "Compare" }), ...names, h("span", { class: "qnb-grow" }), ...buttons, h("button", { type: "button", class: "qnb-button", text: "Close", onclick: () => this.closeComparison() }));
-    const figures = v.figures ? v.figures.map((f) => dayFigure(f, Math.max(280, width))) : [220, 120].map((height) => { const bar = h("div", { class: "qnb-blank" }); bar.style.height = `${height}px`; return bar; });
+    const figures = v.figures ? v.figures.map((f) => dayFigure(f, Math.max(280, width), labelRoom(v.figures, Math.max(280, width)))) : [220, 120].map((height) => { const bar = h("div", { class: "qnb-blank" }); bar.style.height = `${height}px`; return bar; });
     const right = h("div", { class: "qnb-right" }, ...figures, v.figures && !v.figures.length ? h("p", { class: "qnb-muted", text: "No backtest and no labels to draw: the tasks have no portfolio record." }) : null,
       v.correlation && v.runs.length > 2 ? correlations(v) : null, v.verdict ? h("p", { class: "qnb-verdict", text: v.verdict.join(" ") }) : null);
     this.compared.replaceChildren(head, h("div", { class: `qnb-halves${wide ? "" : " qnb-stacked"}` }, h("div", { class: "qnb-left" }, configTable(v), metricTable(v)), right));
@@ -432,13 +432,19 @@ function runHeads(v) {
 function configTable(v) {
   const title = h("h4", {}, "Configuration", h("span", { class: "qnb-muted", text: v.config.length ? `${v.config.length} of ${v.config_keys} keys differ` : `all ${v.config_keys} keys are equal` }));
   if (!v.config.length) return h("div", {}, title);
-  const body = [];
+  const body = [], few = 16;
   let group = null;
   for (const row of v.config) {
     if (row.group !== group) { group = row.group; if (group) body.push(h("tr", { class: "qnb-group" }, h("th", { scope: "rowgroup", colspan: v.runs.length + 1, text: group }))); }
     body.push(h("tr", {}, h("th", { scope: "row" }, h("code", { text: row.key })), row.values.map((t, i) => h("td", { class: `qnb-num${row.changed[i] ? " qnb-strong" : ""}`, title: t.length > 20 ? t : null }, h("span", { class: "qnb-value", text: t })))));
   }
-  return h("div", {}, title, h("div", { class: "qnb-wide" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "Key" }), runHeads(v))), h("tbody", {}, body))));
+  const table = h("tbody", {}, body.slice(0, few));
+  return h("div", {}, title, h("div", { class: "qnb-wide" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "Key" }), runHeads(v))), table)), rest(table, body, few));
+}
+
+function rest(table, rows, few) {
+  if (rows.length <= few) return null;
+  return h("button", { type: "button", class: "qnb-quiet", text: `${rows.length - few} more`, onclick: (e) => { table.append(...rows.slice(few)); e.target.remove(); } });
 }
 
 function metricTable(v) {
@@ -446,8 +452,7 @@ function metricTable(v) {
   const rows = v.metrics.map((m) => h("tr", {}, h("th", { scope: "row", text: m.title, title: m.key }), m.values.map((t, i) => h("td", { class: "qnb-num" }, h("span", m.best === i ? { class: "qnb-best-value", text: t, "aria-label": `${t}, best` } : { text: t }))), two ? h("td", { class: "qnb-num qnb-muted", text: m.difference }) : null));
   const few = 14;
   const table = h("tbody", {}, rows.slice(0, few));
-  const more = rows.length > few ? h("button", { type: "button", class: "qnb-quiet", text: `${rows.length - few} more`, onclick: (e) => { table.append(...rows.slice(few)); e.target.remove(); } }) : null;
-  return h("div", {}, h("h4", {}, "Metrics", h("span", { class: "qnb-muted", text: "best is boxed; where equal, none" })), h("div", { class: "qnb-wide" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "Metric" }), runHeads(v), two ? h("th", { scope: "col", class: "qnb-num", text: "Difference" }) : null)), table)), more);
+  return h("div", {}, h("h4", {}, "Metrics", h("span", { class: "qnb-muted", text: "best is boxed; where equal, none" })), h("div", { class: "qnb-wide" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "Metric" }), runHeads(v), two ? h("th", { scope: "col", class: "qnb-num", text: "Difference" }) : null)), table)), rest(table, rows, few));
 }
 
 function correlations(v) {

@@ -52,7 +52,10 @@ _OF_STORE = {
     "KILLED": "stopped",
     "SCHEDULED": "waiting",
 }
-_MODELS = {"LGBModel": "LightGBM", "XGBModel": "XGBoost", "CatBoostModel": "CatBoost", "LinearModel": "Linear"}
+_MODELS = {
+    "LGBModel": "LightGBM", "XGBModel": "XGBoost", "CatBoostModel": "CatBoost", "LinearModel": "Linear",
+    "lightgbm": "LightGBM", "xgboost": "XGBoost", "catboost": "CatBoost", "linear": "Linear",
+}  # fmt: skip
 TEXT_WIDTH = 300
 
 

@@ -48,7 +48,7 @@ def comparison_view(found: Comparison) -> dict[str, Any]:
         figures.append(figure_of("Drawdown of the excess return", note, depth, labels, "percent", height=120))
     if found.ic is not None:
         window = max(1, min(WINDOW, len(found.ic) // 2))
-        smooth = found.ic.rolling(window, min_periods=1).mean().where(found.ic.notna())
+        smooth = found.ic.rolling(window, min_periods=max(1, window // 2)).mean().where(found.ic.notna())
         figures.append(figure_of("IC", f"mean of {window} days", smooth, labels, "ic", height=150))
     return {
         **tables_view(found.parts, found.config, found.config_keys, found.metrics),

@@ -63,12 +63,12 @@ function dayTicks(first, last, width) {
 }
 
 // A figure: caption, lines with their last values at the end, a rule under the pointer, and its numbers as a table.
-function dayFigure(figure, width, { labels = true } = {}) {
+function dayFigure(figure, width, room = labelRoom([figure], width)) {
   const box = h("figure", { class: "qnb-figure" });
   const button = h("button", { type: "button", class: "qnb-quiet", "aria-expanded": "false", text: "Show as table" });
   const caption = h("figcaption", {}, h("b", { text: figure.title }), h("span", { class: "qnb-muted", text: figure.note }), h("span", { class: "qnb-grow" }), button);
   const tip = h("div", { class: "qnb-tip", hidden: true, "aria-hidden": "true" });
-  const chart = h("div", { class: "qnb-chart", role: "img", "aria-label": figure.aria }, dayLines(figure, width, tip, labels), tip);
+  const chart = h("div", { class: "qnb-chart", role: "img", "aria-label": figure.aria }, dayLines(figure, width, tip, room), tip);
   const table = h("div", { class: "qnb-numbers", hidden: true });
   button.addEventListener("click", () => {
     const open = table.hidden;
@@ -90,10 +90,14 @@ function numberTable(figure) {
   return h("table", {}, h("thead", {}, head), h("tbody", {}, body));
 }
 
-function dayLines(figure, width, tip, labels) {
+// Room right of the lines for their labels; the same for figures that stand under each other, so that their days do too.
+function labelRoom(figures, width) {
+  const longest = Math.max(0, ...figures.flatMap((f) => f.lines.map((l) => Math.min(l.name.length, 16) + l.last.length + 1)));
+  return Math.min(Math.max(64, 7.4 * longest + 18), width * 0.36);
+}
+
+function dayLines(figure, width, tip, right) {
   const height = figure.height, left = 54, top = 8, bottom = 22;
-  const longest = Math.max(0, ...figure.lines.map((l) => Math.min(l.name.length, 16) + l.last.length + 1));
-  const right = labels ? Math.min(Math.max(64, 6.6 * longest + 14), width * 0.32) : 16;
   const svg = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   const times = figure.days.map((d) => Date.parse(d));
   const all = figure.lines.flatMap((l) => l.values.filter((v) => v !== null));
@@ -127,7 +131,7 @@ function dayLines(figure, width, tip, labels) {
     const last = line.values.findLastIndex((v) => v !== null);
     ends.push({ line, at: y(line.values[last]), from: y(line.values[last]), px: x(times[last]) });
   }
-  if (labels) endLabels(svg, ends, width - right, top, height - bottom, right);
+  endLabels(svg, ends, width - right, top, height - bottom, right);
   const rule = s("line", { y1: top, y2: height - bottom, class: "qnb-rule", visibility: "hidden" });
   svg.append(rule);
   const leave = () => { rule.setAttribute("visibility", "hidden"); tip.hidden = true; };
@@ -158,7 +162,7 @@ function endLabels(svg, ends, from, top, bottom, room) {
   for (let i = 1; i < ends.length; i += 1) ends[i].at = Math.max(ends[i].at, ends[i - 1].at + gap);
   let floor = bottom;
   for (let i = ends.length - 1; i >= 0; i -= 1) { ends[i].at = Math.min(ends[i].at, floor); floor = ends[i].at - gap; }
-  const letters = Math.floor((room - 12) / 6.6);
+  const letters = Math.floor((room - 16) / 7.4);
   for (const { line, at, from: y0, px } of ends) {
     svg.append(s("circle", { cx: px, cy: y0, r: 2.5, fill: colour(line.series) }));
     const keep = Math.max(3, letters - line.last.length - 1);

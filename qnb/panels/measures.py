@@ -101,6 +101,8 @@ def _measures() -> list[Measure]:
             Measure(f"{head}annualized_return", f"Excess{tail}", numbers.percent, numbers.points, 1),
             Measure(f"{head}information_ratio", f"IR{tail}", numbers.ratio, _signed(2), 1),
             Measure(f"{head}max_drawdown", f"Max DD{tail}", numbers.percent, numbers.points, 1),
+            Measure(f"{head}mean", f"Excess a day{tail}", _thousandths, _thousandths_apart, 1),
+            Measure(f"{head}std", f"Std a day{tail}", _thousandths, _thousandths_apart),
         ]
     found += [
         Measure("1day.ffr", "Fill rate", numbers.share, numbers.points, 1),
@@ -109,6 +111,14 @@ def _measures() -> list[Measure]:
         Measure("seconds", "Time", numbers.duration, _longer, -1),
     ]
     return found
+
+
+def _thousandths(value: Any) -> str:
+    return numbers.percent(value, 3)
+
+
+def _thousandths_apart(value: Any) -> str:
+    return numbers.points(value, 3)
 
 
 def _longer(value: Any) -> str:
