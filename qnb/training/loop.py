@@ -138,9 +138,9 @@ class Loop:
         DivergedError
             The loss left the numbers; the message names the step.
         """
-        state = self.state
         if self.context.resume:
             self._resume()
+        state = self.state
         stopped = False
         while not state.done and not stopped:
             stopped = not self._train_round()

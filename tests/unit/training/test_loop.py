@@ -1,0 +1,449 @@
+"""The training loop: rounds, ends, resume, options; on networks of a few weights."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from qnb.errors import ConfigError, DivergedError, ModelError, RunStopped
+from qnb.events import Event, LogLine, MetricLogged, Progress
+from qnb.models.general import GeneralPTNN
+from qnb.models.gru import GRU
+from qnb.models.mlp import DNNModelPytorch
+from qnb.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from qnb.training.context import FitContext
+from qnb.training.options import LoopOptions, TrainingOptions
+from qnb.training.synthetic import SyntheticDataset
+from qnb.training.torch_model import TorchModel
+
+
+class Line(TorchModel):
+    """One linear layer, with dropout so that the random state matters."""
+
+    def __init__(self, n: int = 6, dropout: float = 0.1, **training: Any) -> None:
+        super().__init__(**training)
+        self.architecture = {"n": n, "dropout": dropout}
+
+    def build(self) -> torch.nn.Module:
+        n, dropout = self.architecture["n"], self.architecture["dropout"]
+        return torch.nn.Sequential(torch.nn.Dropout(dropout), torch.nn.Linear(n, 1))
+
+
+@pytest.fixture(scope="module")
+def data() -> SyntheticDataset:
+    return SyntheticDataset(days=80, instruments=20, missing=0.0)
+
+
+def watched(**changes: Any) -> tuple[FitContext, list[Event]]:
+    events: list[Event] = []
+    return FitContext(**{"threads": 1, "seed": 3, "emit": events.append, **changes}), events
+
+
+def warnings_of(events: list[Event]) -> list[str]:
+    return [e.text for e in events if isinstance(e, LogLine) and e.level == "warning"]
+
+
+def small(**changes: Any) -> Line:
+    return Line(**{"n_epochs": 6, "batch_size": 100, "lr": 0.02, "GPU": None, **changes})
+
+
+def test_typed_keywords_are_those_of_the_base_model() -> None:
+    import inspect
+
+    assert set(TrainingOptions.__annotations__) == set(inspect.signature(TorchModel.__init__).parameters) - {"self"}
+
+
+def test_the_best_weights_are_put_back(data: SyntheticDataset) -> None:
+    context, events = watched()
+    model = small(lr=0.5, early_stop=3, n_epochs=40).fit(data, context=context)
+    curve = [e.value for e in events if isinstance(e, MetricLogged) and e.name == "loss.valid"]
+    outcome = model.outcome_
+    assert outcome is not None
+    assert outcome.best_round == int(np.argmin(curve)) + 1
+    assert outcome.rounds == len(curve) == outcome.best_round + 3
+    sample = data.sample("valid", data_key="learn")
+    assert model.network_ is not None
+    with torch.inference_mode():
+        again = model.network_(torch.tensor(sample.x)).squeeze(-1).numpy()
+    assert float(((again - sample.y[:, 0]) ** 2).mean()) == pytest.approx(min(curve), rel=1e-5)
+
+
+def test_progress_says_where_it_will_stop(data: SyntheticDataset) -> None:
+    context, events = watched()
+    small(lr=0.5, early_stop=3, n_epochs=40).fit(data, context=context)
+    last = [e for e in events if isinstance(e, Progress)][-1]
+    assert last.unit == "epoch"
+    assert last.step == last.stop_at == last.best_step + 3
+    texts = [e.text for e in events if isinstance(e, Progress) and e.text]
+    assert all(word in texts[0] for word in ("loss", "rows/s", "lr"))
+
+
+@pytest.mark.parametrize("metric", ["ic", "rank_ic"])
+def test_early_stop_on_a_correlation_maximises_it(data: SyntheticDataset, metric: str) -> None:
+    context, events = watched()
+    model = small(metric=metric, early_stop=4, n_epochs=30).fit(data, context=context)
+    curve = [e.value for e in events if isinstance(e, MetricLogged) and e.name == f"{metric}.valid"]
+    assert model.outcome_ is not None
+    assert model.outcome_.best_round == int(np.argmax(curve)) + 1
+
+
+def test_steps_are_counted_in_steps(data: SyntheticDataset) -> None:
+    context, events = watched()
+    model = DNNModelPytorch(
+        max_steps=50, eval_steps=20, optimizer="adam", GPU=None, pt_model_kwargs={"input_dim": 6, "layers": [8]}
+    )
+    model.fit(data, context=context)
+    curve = [e.step for e in events if isinstance(e, MetricLogged) and e.name == "loss.valid"]
+    assert curve == [20, 40, 50]
+    assert {e.unit for e in events if isinstance(e, Progress)} == {"step"}
+    assert [e.step for e in events if isinstance(e, Progress)][-1] == 50
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "ic", "ranking"])
+def test_every_loss_learns(data: SyntheticDataset, loss: str) -> None:
+    context, _ = watched()
+    model = small(loss=loss, n_epochs=15, metric="ic").fit(data, context=context)
+    assert model.outcome_ is not None
+    assert model.outcome_.best_value > 0.3
+
+
+def test_the_binary_loss_learns(data: SyntheticDataset) -> None:
+    up = data.with_labels((data.labels() > 0).astype(np.float32))
+    model = small(loss="binary", n_epochs=15, metric="ic").fit(up, context=watched()[0])
+    assert model.outcome_ is not None
+    assert model.outcome_.best_value > 0.2
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "AdamW", "gd", "sgd", "rmsprop", "NAdam"])
+def test_optimizers_by_name(data: SyntheticDataset, optimizer: str) -> None:
+    assert small(optimizer=optimizer, n_epochs=2).fit(data, context=watched()[0]).is_fitted
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "kwargs", "falls"),
+    [("plateau", {"patience": 0, "threshold": 10.0}, True), ("cosine", {}, True), ("one_cycle", {}, False),
+     ("StepLR", {"step_size": 1}, True), (None, {}, False)],
+)  # fmt: skip
+def test_schedules_by_name(data: SyntheticDataset, scheduler: str | None, kwargs: dict[str, Any], falls: bool) -> None:
+    context, events = watched()
+    small(scheduler=scheduler, scheduler_kwargs=kwargs).fit(data, context=context)
+    rates = [e.value for e in events if isinstance(e, MetricLogged) and e.name == "lr"]
+    assert len(rates) == 6
+    assert (rates[-1] < rates[0]) == falls or scheduler == "one_cycle"
+    if scheduler == "one_cycle":
+        assert rates[-1] < 0.001 < max(rates)
+
+
+def test_accumulated_batches_are_one_large_batch(data: SyntheticDataset) -> None:
+    sizes = {"dropout": 0.0, "optimizer": "sgd", "clip_value": None, "n_epochs": 1}
+    rows = len(data.sample("train", data_key="learn"))
+    small_batches = small(batch_size=rows // 4, accumulate=4, **sizes).fit(data, context=watched()[0])
+    one = small(batch_size=rows // 4 * 4, **sizes).fit(data, context=watched()[0])
+    for a, b in zip(small_batches.network_.parameters(), one.network_.parameters(), strict=True):  # type: ignore[union-attr]
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+def test_gradients_are_limited(data: SyntheticDataset) -> None:
+    huge = data.with_labels(data.labels() * 1e4)
+    free = small(optimizer="sgd", lr=1e-4, clip_value=None, n_epochs=1).fit(huge, context=watched()[0])
+    limited = small(optimizer="sgd", lr=1e-4, clip_norm=0.001, n_epochs=1).fit(huge, context=watched()[0])
+    start = small(optimizer="sgd", lr=1e-12, n_epochs=1).fit(huge, context=watched()[0])
+
+    def moved(model: Line) -> float:
+        assert model.network_ is not None
+        assert start.network_ is not None
+        pairs = zip(model.network_.parameters(), start.network_.parameters(), strict=True)
+        return sum(float((a - b).detach().norm()) for a, b in pairs)
+
+    assert moved(limited) < 1e-5 < moved(free)
+
+
+def test_half_precision_learns_on_the_cpu(data: SyntheticDataset) -> None:
+    context, events = watched()
+    model = small(precision="bf16", n_epochs=10).fit(data, context=context)
+    assert model.outcome_ is not None
+    assert model.outcome_.history["ic.valid"][-1] > 0.3
+    assert not warnings_of(events)
+    context, events = watched()
+    small(precision="fp16", n_epochs=1).fit(data, context=context)
+    assert warnings_of(events) == ["fp16 needs a GPU; using fp32"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_one_warning(data: SyntheticDataset) -> None:
+    context, events = watched()
+    model = small(GPU=0, n_epochs=1).fit(data, context=context)
+    model.predict(data)
+    assert len(warnings_of(events)) == 1
+    assert "using the CPU" in warnings_of(events)[0]
+
+
+def test_deterministic_mode_is_switched_off_again(data: SyntheticDataset) -> None:
+    threads = torch.get_num_threads()
+    state = torch.get_rng_state()
+    small(deterministic=True, n_epochs=1).fit(data, context=watched()[0])
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.get_num_threads() == threads
+    assert torch.equal(state, torch.get_rng_state()), "a fit must leave the user's random state alone"
+
+
+@pytest.mark.parametrize("make", [lambda: small(lr=1e6), lambda: GRU(d_feat=3, lr=1e6, n_epochs=5, GPU=None)])
+def test_a_diverging_loss_names_the_step(data: SyntheticDataset, make: Any) -> None:
+    model = make()
+    with pytest.raises(DivergedError, match=r"in step \d+ .*lower lr") as caught:
+        model.fit(data, context=watched()[0])
+    assert caught.value.step >= 1
+    assert not model.is_fitted
+
+
+def test_a_network_of_the_wrong_size_is_said_before_the_first_epoch(data: SyntheticDataset) -> None:
+    context, events = watched()
+    with pytest.raises(ModelError, match=r"6 features.*d_feat is 4, set it"):
+        GRU(d_feat=4, GPU=None).fit(data, context=context)
+    assert not [e for e in events if isinstance(e, Progress)]
+
+
+def test_a_network_that_gives_more_than_a_number_is_refused(data: SyntheticDataset) -> None:
+    class Two(Line):
+        def build(self) -> torch.nn.Module:
+            return torch.nn.Linear(6, 2)
+
+    with pytest.raises(ModelError, match="one number for each row"):
+        Two(GPU=None).fit(data, context=watched()[0])
+
+
+def test_a_model_of_windows_refuses_a_dataset_without(data: SyntheticDataset) -> None:
+    from qnb.models.gru_ts import GRUTS
+
+    class Plain:
+        segments = data.segments
+        sample, prepare = data.sample, data.prepare
+
+    with pytest.raises(ModelError, match="TSDatasetH"):
+        GRUTS(d_feat=6, GPU=None).fit(Plain(), context=watched()[0])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [({"loss": "msee"}, "did you mean 'mse'"), ({"metric": "rankic"}, "did you mean 'rank_ic'"),
+     ({"lr": 0}, "positive"), ({"n_epochs": 0}, "at least 1"), ({"precision": "fp8"}, "fp32, bf16, fp16"),
+     ({"batch_size": "8k"}, "whole number")],
+)  # fmt: skip
+def test_bad_options_are_refused_by_the_constructor(kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        small(**kwargs)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [({"optimizer": "adm"}, "did you mean 'adam'"), ({"scheduler": "cosin"}, "did you mean 'cosine'"),
+     ({"optimizer_kwargs": {"beta": 1}}, "refuses its arguments")],
+)  # fmt: skip
+def test_bad_optimizers_are_refused(data: SyntheticDataset, kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        small(**kwargs).fit(data, context=watched()[0])
+
+
+def test_a_stop_ends_at_the_next_batch(data: SyntheticDataset) -> None:
+    began: list[float] = []
+
+    def asked() -> bool:
+        began.append(time.perf_counter())
+        return len(began) > 30
+
+    model = small(n_epochs=10_000, early_stop=0)
+    with pytest.raises(RunStopped, match="best weights so far are kept"):
+        model.fit(data, context=watched(should_stop=asked)[0])
+    assert len(began) == 31
+    assert model.is_fitted
+
+
+def fitted_weights(model: Line) -> list[torch.Tensor]:
+    assert model.network_ is not None
+    return [p.detach().clone() for p in model.network_.parameters()]
+
+
+@pytest.mark.parametrize("scheduler", ["plateau", "cosine", "one_cycle", None])
+@pytest.mark.parametrize("kind", ["epochs", "steps"])
+def test_a_stopped_fit_resumes_bit_for_bit(data: SyntheticDataset, tmp_path: Path, scheduler: Any, kind: str) -> None:
+    options = {"n_epochs": 8, "scheduler": scheduler, "optimizer": "adam"}
+    if kind == "steps":
+        options |= {"max_steps": 70, "eval_steps": 9}
+    whole = small(**options).fit(data, context=watched()[0])
+    asked = iter(range(10_000))
+    context = watched(checkpoint_dir=tmp_path, should_stop=lambda: next(asked) > 41)[0]
+    with pytest.raises(RunStopped):
+        small(**options).fit(data, context=context)
+    context, events = watched(checkpoint_dir=tmp_path, resume=True)
+    resumed = small(**options).fit(data, context=context)
+    assert any("going on after" in e.text for e in events if isinstance(e, LogLine))
+    for a, b in zip(fitted_weights(whole), fitted_weights(resumed), strict=True):
+        assert torch.equal(a, b)
+    assert whole.outcome_ == resumed.outcome_
+
+
+def test_a_finished_fit_resumes_to_its_end_at_once(data: SyntheticDataset, tmp_path: Path) -> None:
+    first = small().fit(data, context=watched(checkpoint_dir=tmp_path)[0])
+    context, events = watched(checkpoint_dir=tmp_path, resume=True)
+    second = small().fit(data, context=context)
+    assert not [e for e in events if isinstance(e, MetricLogged)]
+    assert all(torch.equal(a, b) for a, b in zip(fitted_weights(first), fitted_weights(second), strict=True))
+
+
+def test_a_checkpoint_of_another_fit_is_not_continued(data: SyntheticDataset, tmp_path: Path) -> None:
+    small().fit(data, context=watched(checkpoint_dir=tmp_path)[0])
+    context, events = watched(checkpoint_dir=tmp_path, resume=True)
+    small(lr=0.03).fit(data, context=context)
+    assert warnings_of(events) == ["the checkpoint is of another model, other options or other data; starting afresh"]
+
+
+def test_a_broken_checkpoint_is_said_so(data: SyntheticDataset, tmp_path: Path) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
+    with pytest.raises(ModelError, match="remove it to start afresh"):
+        small().fit(data, context=watched(checkpoint_dir=tmp_path, resume=True)[0])
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_checkpoint(tmp_path, {"key": "a"})
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ModelError, match="free some space"):
+        save_checkpoint(tmp_path, {"key": "b"})
+    saved = load_checkpoint(tmp_path)
+    assert saved is not None
+    assert saved["key"] == "a"
+    assert [p.name for p in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+VICTIM = """
+import sys
+from pathlib import Path
+from qnb.events import MetricLogged
+from qnb.models.alstm import ALSTM
+from qnb.training.context import FitContext
+from qnb.training.synthetic import SyntheticDataset
+
+folder, resume = Path(sys.argv[1]), sys.argv[2] == "resume"
+data = SyntheticDataset(days=60, instruments=20, missing=0.0)
+model = ALSTM(d_feat=3, hidden_size=8, dropout=0.1, n_epochs=25, batch_size=100, GPU=None, scheduler="plateau")
+say = lambda e: print("epoch", e.step, flush=True) if isinstance(e, MetricLogged) and e.name == "lr" else None
+model.fit(data, context=FitContext(threads=1, seed=5, checkpoint_dir=folder, resume=resume, emit=say))
+model.predict(data).to_frame().reset_index(drop=True).to_parquet(folder / "pred.parquet")
+"""
+
+
+KILLS = int(os.environ.get("QNB_TEST_KILLS", "1"))
+"""How often the process is killed: once in the suite; a longer series by the environment."""
+
+
+def victim(folder: Path, how: str) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen([sys.executable, "-c", VICTIM, str(folder), how], stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the predictions of a fit that nobody kills."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = victim(folder, "fresh")
+    done.communicate(timeout=120)
+    assert done.returncode == 0
+    return folder / "pred.parquet"
+
+
+@pytest.mark.parametrize("attempt", range(KILLS))
+def test_killed_at_a_random_epoch_it_resumes_to_the_same_predictions(
+    uninterrupted: Path, tmp_path: Path, attempt: int
+) -> None:
+    import pandas as pd
+
+    chance = random.Random(None if KILLS > 1 else attempt)
+    last = chance.randrange(2, 20)
+    killed = victim(tmp_path, "fresh")
+    assert killed.stdout is not None
+    for line in killed.stdout:
+        if line.strip() == f"epoch {last}":
+            break
+    time.sleep(chance.random() * 0.02)
+    killed.kill()
+    killed.communicate()
+    assert killed.returncode == -9
+    resumed = victim(tmp_path, "resume")
+    out, _ = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0
+    first = int(out.split()[1])
+    assert last <= first <= last + 3, "it must go on after the last whole epoch"
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(uninterrupted), pd.read_parquet(tmp_path / "pred.parquet"), check_exact=True
+    )
+
+
+def test_finetune_goes_on_from_the_fitted_weights(data: SyntheticDataset) -> None:
+    model = small(n_epochs=3, lr=0.01).fit(data, context=watched()[0])
+    context, events = watched()
+    first_loss = model.outcome_.history["loss.valid"]  # type: ignore[union-attr]
+    model.finetune(data, context=context, n_epochs=5, lr=0.005)
+    curve = [e.value for e in events if isinstance(e, MetricLogged) and e.name == "loss.valid"]
+    assert len(curve) == 5
+    assert curve[0] < first_loss[0]
+
+
+def test_any_network_by_its_path(data: SyntheticDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_nets.py").write_text(
+        "from torch import nn\n"
+        "class Tiny(nn.Module):\n"
+        "    def __init__(self, width, steps):\n"
+        "        super().__init__()\n"
+        "        self.line = nn.Linear(width * steps, 1)\n"
+        "    def forward(self, x):\n"
+        "        return self.line(x.flatten(1))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    model = GeneralPTNN("my_nets.Tiny", {"width": 6, "steps": 4}, n_epochs=20, lr=0.02, batch_size=200, GPU=None)
+    model.fit(data, context=watched()[0])
+    model.save(tmp_path / "saved")
+    again = GeneralPTNN.load(tmp_path / "saved")
+    np.testing.assert_array_equal(again.predict(data), model.predict(data))
+    with pytest.raises(ConfigError, match="cannot be made"):
+        GeneralPTNN("my_nets.Tiny", {"wide": 6})
+    with pytest.raises(ConfigError, match=r"no torch\.nn\.Module"):
+        GeneralPTNN("collections.OrderedDict", {})
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler still uses its own old parts
+def test_a_compiled_network_gives_the_same(data: SyntheticDataset) -> None:
+    plain = small(dropout=0.0, n_epochs=2).fit(data, context=watched()[0])
+    context, events = watched()
+    compiled = small(dropout=0.0, n_epochs=2, compile=True).fit(data, context=context)
+    for a, b in zip(fitted_weights(plain), fitted_weights(compiled), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+    assert all("torch.compile fails" in text for text in warnings_of(events))
+
+
+def test_a_seed_of_its_own_goes_before_the_runs(data: SyntheticDataset) -> None:
+    one = small(seed=1).fit(data, context=watched(seed=10)[0])
+    two = small(seed=1).fit(data, context=watched(seed=20)[0])
+    other = small().fit(data, context=watched(seed=20)[0])
+    assert all(torch.equal(a, b) for a, b in zip(fitted_weights(one), fitted_weights(two), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(fitted_weights(one), fitted_weights(other), strict=True))
+
+
+def test_options_say_what_they_watch() -> None:
+    assert not LoopOptions().maximize
+    assert LoopOptions(metric="ic").maximize
+    assert LoopOptions(max_steps=10).unit == "step"
+    assert math.isclose(LoopOptions(lr=0.1).lr, 0.1)
