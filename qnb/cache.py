@@ -16,7 +16,6 @@ import errno
 import hashlib
 import json
 import logging
-import mmap
 import os
 import re
 import secrets
@@ -37,6 +36,7 @@ _LOG = logging.getLogger(__name__)
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _PAGE = 1 << 16
 _PART = 1 << 20
+_WRITE = 1 << 24
 _SAMPLES = 64
 _STALE_SECONDS = 6 * 3600.0
 
@@ -131,26 +131,45 @@ class Cache:
                     if size
                     else np.empty(shape, kind)
                 )
-            sums = self._sums[id(array)] = _Words(array)
+            sums = self._sums[id(array)] = _Words()
             try:
                 yield array
             finally:
                 del self._sums[id(array)]
             with _translated(self.root, size):
-                words = sums.finish()
+                words = sums.finish() if sums.bytes == array.nbytes else _words_of(array)
                 _write_text(note, json.dumps({"label": label, "words": words, **_condition(hidden)}))
                 os.replace(hidden, data)
         finally:
             hidden.unlink(missing_ok=True)
 
-    def settle(self, array: np.ndarray, rows: int) -> None:
-        """Say that the first `rows` rows of an array of `create_array` are final; their memory is let go."""
-        sums = self._sums.get(id(array))
-        if sums is not None:
-            sums.advance(rows * array[:1].nbytes)
-            if isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
-                with suppress(OSError, ValueError):
-                    array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+    def key_of(self, array: np.ndarray) -> str | None:
+        """Return the key of an array of `get_array`, None for any other array."""
+        name = getattr(array, "filename", None) if isinstance(array, np.memmap) else None
+        path = Path(name) if name else None
+        return path.stem if path is not None and path.parent.resolve() == self.root.resolve() else None
+
+    def write(self, array: np.ndarray, first: int, values: np.ndarray) -> None:
+        """Put final rows into an array of `create_array`, which come in order, from row 0 on.
+
+        Costs half of assigning to the mapped array, whose pages the system would take in one by one.
+
+        Raises
+        ------
+        CacheError
+            No space.
+        """
+        values = np.ascontiguousarray(values, dtype=array.dtype)
+        if isinstance(array, np.memmap):
+            raw = values.reshape(-1).view(np.uint8)
+            at = array.offset + first * array[:1].nbytes
+            with _translated(self.root, array.nbytes), open(str(array.filename), "r+b", buffering=0) as file:
+                file.seek(at)
+                for start in range(0, len(raw), _WRITE):
+                    _write_all(file, raw[start : start + _WRITE].data)
+        else:
+            array[first : first + len(values)] = values
+        self._sums[id(array)].feed(values)
 
     def get_json(self, key: str) -> Any:
         """Return a JSON value, or None where there is none or it is corrupted."""
@@ -342,7 +361,7 @@ def _mismatch(data: Path, note: Path, described: dict[str, Any]) -> str:
     if described.get("sample") != now["sample"]:
         return "the checksum differs"
     if any(described.get(k) != now[k] for k in ("mtime_ns", "boot")):
-        if described.get("words") != _Words(np.load(data, mmap_mode="r", allow_pickle=False)).finish():
+        if described.get("words") != _words_of(np.load(data, mmap_mode="r", allow_pickle=False)):
             return "the checksum differs"
         _write_text(note, json.dumps({**described, **now}))
     return ""
@@ -363,24 +382,47 @@ def _sample(path: Path) -> str:
 class _Words:
     """A checksum of all values of an array: of the sums of 64-bit words of its parts, one after the other."""
 
-    def __init__(self, array: np.ndarray) -> None:
-        self.raw = np.asarray(array).reshape(-1).view(np.uint8)
+    def __init__(self) -> None:
         self.made = hashlib.blake2b(digest_size=16)
-        self.at = 0
+        self.rest = np.empty(0, np.uint8)
+        self.bytes = 0
 
-    def advance(self, stop: int) -> None:
-        """Take in whole parts below byte `stop`, which is final."""
-        last = stop // _PART * _PART
-        if last > self.at:
-            words = self.raw[self.at : last].view("<u8").reshape(-1, _PART // 8)
-            self.made.update(words.sum(axis=1, dtype=np.uint64).tobytes())
-            self.at = last
+    def feed(self, values: np.ndarray) -> None:
+        """Take in the next values of the array."""
+        raw = values.reshape(-1).view(np.uint8)
+        self.bytes += len(raw)
+        if len(self.rest):
+            missing = _PART - len(self.rest)
+            joined = np.concatenate([self.rest, raw[:missing]])
+            raw = raw[missing:]
+            if len(joined) < _PART:
+                self.rest = joined
+                return
+            self._sum(joined)
+        whole = len(raw) // _PART * _PART
+        self._sum(raw[:whole])
+        self.rest = raw[whole:].copy()
 
     def finish(self) -> str:
-        """Take in the rest and return the checksum."""
-        self.advance(len(self.raw))
-        self.made.update(bytes(self.raw[self.at :]))
+        """Return the checksum of all that was fed."""
+        self.made.update(bytes(self.rest))
         return self.made.hexdigest()
+
+    def _sum(self, raw: np.ndarray) -> None:
+        if len(raw):
+            words = raw.view("<u8").reshape(-1, _PART // 8)
+            self.made.update(words.sum(axis=1, dtype=np.uint64).tobytes())
+
+
+def _words_of(array: np.ndarray) -> str:
+    made = _Words()
+    made.feed(array)
+    return made.finish()
+
+
+def _write_all(file: Any, data: memoryview) -> None:
+    while data:
+        data = data[file.write(data) :]
 
 
 def _boot() -> str:

@@ -183,7 +183,8 @@ class QlibDataLoader(DataLoader):
         parts: dict[str, Table] = {}
         for freq, groups in by_freq.items():
             store = context.open(freq)
-            table = self._evaluated(store, groups, instruments, (start_time, end_time), context)
+            with store.held():
+                table = self._evaluated(store, groups, instruments, (start_time, end_time), context)
             if not self.inst_processors:
                 parts[groups[0]] = table
                 continue
@@ -195,7 +196,7 @@ class QlibDataLoader(DataLoader):
         self, store: Any, groups: Sequence[str], instruments: Any, span: tuple[Any, Any], context: LoadContext
     ) -> Table:
         """Return the columns of `groups`, from the cache where an earlier load left them."""
-        from ..expr.evaluate import evaluate, evaluation_key
+        from ..expr.evaluate import evaluate
         from .universe import rows_for
 
         cache = context.cache
@@ -213,8 +214,10 @@ class QlibDataLoader(DataLoader):
         known = address or digest("load", list(fields.items()), store.fingerprint, rows.fingerprint)
         index = RowIndex(rows.dates, rows.codes, rows.instruments)
         table = Table(index, blocks, flat=not self.is_group, fingerprint=known)
-        if all(isinstance(b.values, np.memmap) for b in blocks):
-            remember(cache, address, table, [evaluation_key(x, store, rows) for x, _ in fields.values()])
+        if cache is not None:
+            keys = [key for b in blocks if (key := cache.key_of(b.values))]
+            if len(keys) == len(blocks):
+                remember(cache, address, table, keys)
         return table
 
     def _per_instrument(self, table: Table, store: Any) -> Table:

@@ -157,16 +157,17 @@ def _compute(
     program = Program(plan, plan.outputs, Reader(source, rows, kept), start=rows.start, block=True)
     columns = np.array([program.columns[o] for o in plan.outputs], dtype=np.int64)
     done = 0
-    for first, stop in _blocks(rows, matrix.shape[1] * 4):
-        layout = trimmed_layout(
-            rows.days[first:stop], rows.codes[first:stop], extents, plan.left, plan.right, base=first
-        )
-        for count in _run_chunks(program, list(layout.chunks()), columns, matrix, threads):
+    blocks = list(_blocks(rows, matrix.shape[1] * 4))
+    spare = np.empty((max(b - a for a, b in blocks), matrix.shape[1]), np.float32) if cache is not None else None
+    for first, stop in blocks:
+        target = matrix[first:stop] if spare is None else spare[: stop - first]
+        layout = trimmed_layout(rows.days[first:stop], rows.codes[first:stop], extents, plan.left, plan.right)
+        for count in _run_chunks(program, list(layout.chunks()), columns, target, threads):
             done += count
             if progress is not None:
                 progress(done, len(rows))
-        if cache is not None and stop < len(rows):
-            cache.settle(matrix, stop)
+        if cache is not None:
+            cache.write(matrix, first, target)
 
 
 def _blocks(rows: Rows, row_bytes: int) -> Iterator[tuple[int, int]]:

@@ -114,9 +114,7 @@ def full_layout(extents: np.ndarray, low: int, high: int) -> Layout:
     return Layout(offsets, first[codes].astype(np.int64), codes, nothing, nothing, np.zeros(len(codes) + 1, np.int64))
 
 
-def trimmed_layout(
-    days: np.ndarray, codes: np.ndarray, extents: np.ndarray, left: int, right: int, *, base: int = 0
-) -> Layout:
+def trimmed_layout(days: np.ndarray, codes: np.ndarray, extents: np.ndarray, left: int, right: int) -> Layout:
     """Return the layout of the rows asked for, with `left` rows before and `right` rows after each run of them.
 
     Parameters
@@ -125,8 +123,6 @@ def trimmed_layout(
         Rows asked for, ordered by day.
     extents : ndarray of int64, shape (instruments, 2)
         Half-open range of calendar positions with data.
-    base : int
-        Added to the rows' numbers in `targets`.
     """
     order = _by_code(codes, len(extents))
     c, d = codes[order], days[order].astype(np.int64)
@@ -142,7 +138,7 @@ def trimmed_layout(
     segment = np.cumsum(fresh) - 1
     within = d - begin[segment]
     places = np.where((within >= 0) & (within < lengths[segment]), within + offsets[segment], -1)
-    return Layout(offsets, begin, owner.astype(np.int32), places, order + base, np.append(firsts, len(c)))
+    return Layout(offsets, begin, owner.astype(np.int32), places, order, np.append(firsts, len(c)))
 
 
 def _by_code(codes: np.ndarray, count: int) -> np.ndarray:

@@ -50,12 +50,11 @@ def test_an_array_comes_back_as_it_was(cache: Cache, shape: tuple[int, ...], dty
     assert leftovers(cache) == []
 
 
-def test_an_array_may_be_settled_piece_by_piece(cache: Cache, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_array_may_be_written_piece_by_piece(cache: Cache, caplog: pytest.LogCaptureFixture) -> None:
     values = np.random.default_rng(0).random((3000, 151)).astype(np.float32)
     with cache.create_array("k", values.shape, values.dtype) as out:
         for first in range(0, 3000, 700):
-            out[first : first + 700] = values[first : first + 700]
-            cache.settle(out, min(first + 700, 3000))
+            cache.write(out, first, values[first : first + 700])
         np.testing.assert_array_equal(out[:10], values[:10])
     put(cache, "whole", values)
     path = cache.root / "k.npy"
@@ -66,6 +65,8 @@ def test_an_array_may_be_settled_piece_by_piece(cache: Cache, caplog: pytest.Log
         == json.loads((cache.root / "whole.json").read_text())["words"]
     )
     assert "corrupted" not in caplog.text
+    assert cache.key_of(cache.get_array("k")) == "k"
+    assert cache.key_of(values) is None
 
 
 def test_after_a_restart_every_byte_is_checked_once(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:

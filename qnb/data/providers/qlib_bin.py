@@ -16,7 +16,8 @@ import logging
 import mmap
 import os
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,8 @@ class QlibBinStore:
         self._universes: dict[tuple[str, int], Universe] = {}
         self._files: dict[str, tuple[int, list[str]]] = {}  # folder -> its modification time, and its files
         self._starts: dict[str, tuple[int, int, int]] = {}  # file -> modification time, size, first position
+        self._held: tuple[str, dict[str, tuple[int, int]]] | None = None  # fingerprint; file -> time, size
+        self._holders = 0
 
     def __repr__(self) -> str:
         return f"QlibBinStore({str(self.path)!r}, freq={self.freq!r})"
@@ -79,8 +82,29 @@ class QlibBinStore:
     def fingerprint(self) -> str:
         """Content address of the data: names, sizes and modification times of every file of this frequency.
 
-        Read anew each time (about 10 microseconds a file), so that it changes as soon as the data does.
+        Read anew each time (about 10 microseconds a file), so that it changes as soon as the data does, but in `held`.
         """
+        return self._held[0] if self._held is not None else self._survey()[0]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Look at the files once, at the start of the block, for all questions about their sizes and times in it.
+
+        For one load out of many steps, which then all mean the same data.
+        """
+        if self._held is None:
+            self._held = self._survey()
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if not self._holders:
+                self._held = None
+
+    def _survey(self) -> tuple[str, dict[str, tuple[int, int]]]:
+        """Return the fingerprint, and modification time and size of every file of features."""
+        seen: dict[str, tuple[int, int]] = {}
         made = hashlib.blake2b(digest_size=16)
         made.update(f"{self.path.resolve()}\0{self.freq}\0".encode())
         made.update(self.calendar.view(np.uint8).data)
@@ -88,12 +112,12 @@ class QlibBinStore:
             made.update(_stat_lines(self.path / folder, ".txt"))
         for name in sorted(self._scan().values()):
             made.update(name.encode())
-            made.update(_stat_lines(self._features / name, self._suffix))
+            made.update(_stat_lines(f"{self._features}{os.sep}{name}", self._suffix, seen))
         financial = self.path / "financial"
         if financial.is_dir():
             for name in sorted(e.name for e in os.scandir(financial) if e.is_dir()):
                 made.update(_stat_lines(financial / name, ".data"))
-        return made.hexdigest()
+        return made.hexdigest(), seen
 
     def instruments(self) -> list[str]:
         """Return every instrument that has a features folder, sorted."""
@@ -238,17 +262,24 @@ class QlibBinStore:
     def _head(self, path: str) -> tuple[int, int]:
         """Return the position of the first value and the number of values; read anew when the file was changed."""
         try:
-            stat = os.stat(path)
+            if self._held is not None:
+                now = self._held[1].get(path)
+                if now is None:
+                    return 0, 0
+            else:
+                stat = os.stat(path)
+                now = (stat.st_mtime_ns, stat.st_size)
             known = self._starts.get(path)
-            if known is None or known[0] != stat.st_mtime_ns or known[1] != stat.st_size:
-                if stat.st_size < 4 or stat.st_size % 4:
-                    raise _broken(path, stat.st_size)
+            if known is None or known[:2] != now:
+                size = now[1]
+                if size < 4 or size % 4:
+                    raise _broken(path, size)
                 handle = os.open(path, os.O_RDONLY)
                 try:
                     start = _start(path, os.read(handle, 4))
                 finally:
                     os.close(handle)
-                known = self._starts[path] = (stat.st_mtime_ns, stat.st_size, start)
+                known = self._starts[path] = (*now, start)
         except FileNotFoundError:
             return 0, 0
         return known[2], known[1] // 4 - 1
@@ -293,7 +324,7 @@ def _broken(path: Path | str, size: int, unit: int = 4) -> DataError:
     )
 
 
-def _stat_lines(folder: Path, suffix: str) -> bytes:
+def _stat_lines(folder: Path | str, suffix: str, seen: dict[str, tuple[int, int]] | None = None) -> bytes:
     try:
         found: Iterable[os.DirEntry[str]] = [e for e in os.scandir(folder) if e.name.endswith(suffix)]
     except OSError:
@@ -301,6 +332,8 @@ def _stat_lines(folder: Path, suffix: str) -> bytes:
     lines = []
     for entry in found:
         stat = entry.stat()
+        if seen is not None:
+            seen[entry.path] = (stat.st_mtime_ns, stat.st_size)
         lines.append(f"{entry.name}\0{stat.st_size}\0{stat.st_mtime_ns}")
     lines.sort()
     return "\n".join(lines).encode()

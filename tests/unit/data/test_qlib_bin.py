@@ -134,6 +134,22 @@ def test_no_store_says_what_to_do(tmp_path: Path, what: str) -> None:
         QlibBinStore(path)
 
 
+def test_a_held_store_looks_at_its_files_once(folder: Path) -> None:
+    store = QlibBinStore(folder)
+    symbol = store.instruments()[0]
+    path = next((folder / "features" / symbol.lower()).glob("*.day.bin"))
+    field = path.name.split(".")[0]
+    before, extent = store.fingerprint, store.extent(symbol, [field])
+    with store.held():
+        assert store.fingerprint == before
+        path.write_bytes(path.read_bytes()[:-4])
+        with store.held():
+            assert store.extent(symbol, [field]) == extent
+        assert store.fingerprint == before
+    assert store.fingerprint != before
+    assert store.extent(symbol, [field]) == (extent[0], extent[1] - 1)
+
+
 def test_the_fingerprint_sees_every_change(folder: Path) -> None:
     store = QlibBinStore(folder)
     seen = {store.fingerprint}
