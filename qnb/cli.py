@@ -151,6 +151,20 @@ def _show(options: argparse.Namespace) -> int:
     return print_run(_settings(options), options.run, log=options.log, config=options.config)
 
 
+def _schema(options: argparse.Namespace) -> int:
+    from .task.schema import schema, write_schema
+
+    if options.out:
+        write_schema(Path(options.out).expanduser())
+        print(f"{options.out}: name it in your editor's YAML settings, or in a file's first line:")
+        print(f"# yaml-language-server: $schema={options.out}")
+    else:
+        import json
+
+        print(json.dumps(schema(), indent=1))
+    return 0
+
+
 def _data(options: argparse.Namespace) -> int:
     from .data_commands import run_data_command
 
@@ -188,6 +202,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "demo": _demo,
     "runs": _runs,
     "show": _show,
+    "schema": _schema,
     "data": _data,
 }
 

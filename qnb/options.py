@@ -83,6 +83,9 @@ def command_parser() -> argparse.ArgumentParser:
     show.add_argument("--log", action="store_true", help="print the log as well")
     show.add_argument("--config", action="store_true", help="print the resolved YAML as well")
 
+    schema = commands.add_parser("schema", help="write the JSON schema of the workflow YAML, for editors")
+    schema.add_argument("--out", "-o", metavar="FILE", help="where to write it; default: standard output")
+
     data = commands.add_parser("data", help="market data: demo, import, check, info")
     _fill_data(data)
     return parser

@@ -12,8 +12,10 @@ __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Register the magics and say which runs are still going. Called by ``%load_ext qnb``."""
+    from .complete import add_help
     from .qtask import QnbMagics
 
+    add_help(ipython)
     ipython.register_magics(QnbMagics(shell=ipython))
     from ..session import current_session
 
@@ -26,5 +28,7 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
 def unload_ipython_extension(ipython: InteractiveShell) -> None:
     """Close the session; runs go on. Called by ``%unload_ext qnb``."""
     from ..session import current_session
+    from .complete import remove_help
 
+    remove_help(ipython)
     current_session().close()

@@ -48,6 +48,11 @@ _NESTED: Mapping[str, Any] = {
     "filter_pipe": {"type": ["array", "null"], "items": {"$ref": "#/$defs/filter"}},
     "segments": {"$ref": "#/$defs/segments"},
 }
+_COST_KEYS = {
+    "open": "share of the value of a buy",
+    "close": "share of the value of a sell",
+    "min": "least cost of an order, in money",
+}
 _PLACEHOLDER = {"type": "string", "pattern": "^<[^<>]+>$"}
 
 
@@ -150,15 +155,31 @@ def _top() -> dict[str, Any]:
 
 
 def _short() -> dict[str, Any]:
+    costs = {name: {"type": "number", "description": text} for name, text in _COST_KEYS.items()}
+    chain = {"type": "array", "items": {"$ref": "#/$defs/processor"}}
     known: dict[str, Any] = {
-        "model": {"anyOf": [{"$ref": "#/$defs/model"}, {"type": "object", "maxProperties": 1}]},
+        "model": {"anyOf": [{"$ref": "#/$defs/model"}, _by_short_key("model")]},
+        "features": {"anyOf": [{"$ref": "#/$defs/handler"}, {"type": ["array", "object"]}]},
         "segments": {"$ref": "#/$defs/segments"},
         "region": {"enum": [*REGIONS]},
-        "strategy": {"type": ["object", "string", "null"]},
-        "backtest": _mapping(BACKTEST),
+        "processors": {"type": "object", "properties": dict.fromkeys(("infer", "learn", "shared"), chain)},
+        "step_len": {"type": "integer"},
+        "strategy": {"anyOf": [{"$ref": "#/$defs/strategy"}, _arguments(_default_strategy()), {"type": "null"}]},
+        "costs": {"type": "object", "properties": costs, "additionalProperties": False},
+        "backtest": _backtest(),
         "records": {"type": "array", "items": {"$ref": "#/$defs/record"}},
     }
     return {key: {**known.get(key, {}), "description": text} for key, text in SHORT_KEYS.items() if key not in TOP_KEYS}
+
+
+def _by_short_key(kind: str) -> dict[str, Any]:
+    """Return the schema of ``{lightgbm: {num_leaves: 64}}``: one name, and its arguments."""
+    named = {n: _arguments(e) for e in entries(kind) for n in (e.short, e.name) if n}
+    return {"type": "object", "properties": named, "maxProperties": 1}
+
+
+def _default_strategy() -> Entry:
+    return next(e for e in entries("strategy") if e.name == "TopkDropoutStrategy")
 
 
 def _component(kind: str) -> dict[str, Any]:
@@ -238,9 +259,14 @@ def _filter() -> dict[str, Any]:
     }
 
 
-def _portfolio() -> dict[str, Any]:
+def _backtest() -> dict[str, Any]:
     backtest = _mapping(BACKTEST)
     backtest["properties"]["exchange_kwargs"] = _mapping(EXCHANGE)
+    return backtest
+
+
+def _portfolio() -> dict[str, Any]:
+    backtest = _backtest()
     executor = {
         "type": ["object", "string"],
         "properties": {"class": {"const": "SimulatorExecutor"}, "module_path": {}, "kwargs": _mapping(EXECUTOR)},
