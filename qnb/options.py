@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from .errors import ConfigError, Problem
 
-__all__ = ["command_parser", "parse_line", "qtask_parser", "run_ref_parser", "runs_parser"]
+__all__ = ["command_parser", "parse_line", "qtask_parser", "qtune_parser", "run_ref_parser", "runs_parser"]
 
 _RUN_EXAMPLE = """\
 examples:
@@ -23,6 +23,16 @@ example:
   market: demo
   model: lightgbm
   features: Alpha158
+"""
+
+
+_TUNE_EXAMPLE = """\
+examples:
+  qnb tune -c study.yaml --trials 50 --jobs 2            search the distributions in the workflow
+  qnb tune -c study.yaml --resume                        go on with its newest study
+  qnb tune -c study.yaml --metric information_ratio --cv walk_forward:4
+
+a distribution stands where a value would: learning_rate: !loguniform [0.01, 0.3], or {low: 0.01, high: 0.3, log: true}
 """
 
 
@@ -46,6 +56,54 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--check", action="store_true", help="look for mistakes, load no data, run nothing")
     parser.add_argument("--seed", type=int, metavar="N", help="seed for the model where the YAML gives none")
+
+
+def add_study_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `qnb tune` and `%%qtune` have in common; what is not given is taken from the YAML's ``study`` section."""
+    parser.add_argument("--trials", type=int, metavar="N", help="number of trials in all; default 50")
+    parser.add_argument("--jobs", "-j", type=int, metavar="J", help="worker processes; default: the cores")
+    parser.add_argument("--threads", type=int, metavar="T", help="CPU threads of a worker; default: cores / jobs")
+    parser.add_argument("--timeout", type=float, metavar="S", help="seconds after which no new trial starts")
+    parser.add_argument("--trial-timeout", type=float, metavar="S", help="seconds after which a trial has failed")
+    parser.add_argument("--sampler", metavar="A", help="tpe (default), cmaes, gp, random, grid, qmc")
+    parser.add_argument("--pruner", metavar="P", help="median (default), hyperband, none")
+    parser.add_argument(
+        "--metric", action="append", metavar="M",
+        help="what is searched for on the validation segment: IC (default), rank_ic, ICIR, loss, information_ratio ...; "
+        "given twice or more: several objectives",
+    )  # fmt: skip
+    parser.add_argument(
+        "--direction", action="append", metavar="D", help="maximize or minimize, one for each metric; default: by metric"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the search and of the models; default 7")
+    parser.add_argument("--storage", metavar="URL", help="Optuna storage (sqlite:///..., postgresql://...)")
+    parser.add_argument("--segment", metavar="S", help="valid (default), or test, which spoils the test")
+    parser.add_argument("--cv", metavar="KIND:FOLDS", help="cross-validation: walk_forward:4 or purged_kfold:5")
+    parser.add_argument("--space", action="append", metavar="SPACE", help="named space, e.g. LightGBMSpace")
+    parser.add_argument("--resume", action="store_true", help="go on with the newest study of that name")
+
+
+def study_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of a study that were given, under the keys of the YAML's ``study`` section."""
+    keys = (
+        "trials", "jobs", "threads", "timeout", "trial_timeout", "sampler", "pruner", "metric", "direction", "seed",
+        "storage", "segment", "cv", "space",
+    )  # fmt: skip
+    return {k: getattr(options, k) for k in keys if getattr(options, k, None) is not None}
+
+
+def qtune_parser() -> argparse.ArgumentParser:
+    """Return the parser of the line of ``%%qtune``."""
+    parser = _Parser(
+        prog="%%qtune", description="Search the distributions in the YAML of the cell; the cell returns at once.",
+        epilog=_TUNE_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False,
+    )  # fmt: skip
+    parser.exits = False
+    parser.add_argument("name", metavar="NAME", nargs="?", help="name of the study and of its handle in the notebook")
+    add_study_options(parser)
+    parser.add_argument("--experiment", "-e", metavar="E", help="experiment to record under; default: the YAML's")
+    parser.add_argument("--wait", action="store_true", help="return when the study is over (for scripts)")
+    return parser
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -85,6 +143,19 @@ def command_parser() -> argparse.ArgumentParser:
 
     schema = commands.add_parser("schema", help="write the JSON schema of the workflow YAML, for editors")
     schema.add_argument("--out", "-o", metavar="FILE", help="where to write it; default: standard output")
+
+    tune = commands.add_parser(
+        "tune",
+        help="search hyperparameters, and say how much of the best is luck",
+        epilog=_TUNE_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    tune.add_argument("-c", "--config", metavar="CONFIG.yaml", required=True, help="workflow with distributions")
+    tune.add_argument("--name", "-n", metavar="NAME", help="name of the study; default: the file's name")
+    add_study_options(tune)
+    tune.add_argument("--uri", metavar="URI", help="MLflow tracking URI; default sqlite:///mlflow.db in this folder")
+    tune.add_argument("--provider-uri", metavar="DIR", help="market data folder, instead of the one in the YAML")
+    tune.add_argument("--quiet", "-q", action="store_true", help="print the result only")
 
     data = commands.add_parser("data", help="market data: demo, import, check, info")
     _fill_data(data)
@@ -164,7 +235,7 @@ def _fill_data(parser: argparse.ArgumentParser) -> None:
     )
     imp.add_argument("--all", action="store_true", help="list every bad file, not only the first twenty")
     imp.add_argument("--freq", default="day", help="frequency of the bars; default day")
-    imp.add_argument("--strict", action="store_true", help="stop at the first bad file and write nothing")
+    imp.add_argument("--strict", action="store_true", help="write nothing if any file is bad, and list the bad ones")
     imp.add_argument("--update", action="store_true", help="add to a store that is there already")
     imp.add_argument("--universe", action="append", default=[], metavar="NAME=FILE", help="also import a universe file")
     imp.add_argument("--threads", type=int, default=None, metavar="N", help="files read at a time; default: the cores")

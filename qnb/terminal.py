@@ -113,7 +113,8 @@ class TerminalView:
             words[0] += f" of {progress.total:,}"
         if progress.text:
             words.append(progress.text)
-        for name, curve in list(self.state.curves.items())[:2]:
+        stage = self.state.stage
+        for name, curve in list(self.state.curves.items())[:2] if stage is not None and stage.name == "fit" else []:
             words.append(f"{name} {curve.values[-1]:.5f}")
         return "  ".join(words)
 

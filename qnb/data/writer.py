@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from .providers.qlib_bin import RESERVED_NAMES
 
 __all__ = [
     "build_beside",
@@ -47,7 +48,6 @@ __all__ = [
 ]
 
 LOCK_SECONDS = 600.0
-_RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))])
 
 
 def feature_file(store: Path, symbol: str, field: str, freq: str = "day") -> Path:
@@ -58,7 +58,7 @@ def feature_file(store: Path, symbol: str, field: str, freq: str = "day") -> Pat
 def feature_folder(store: Path, symbol: str) -> Path:
     """Return the folder of an instrument's fields; names that Windows refuses (``CON``) get the layout's prefix."""
     name = symbol.lower()
-    return store / "features" / (f"_qlib_{name}" if name in _RESERVED else name)
+    return store / "features" / (f"_qlib_{name}" if name in RESERVED_NAMES else name)
 
 
 def write_series(path: Path, start: int, values: np.ndarray) -> None:

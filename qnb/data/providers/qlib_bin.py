@@ -26,7 +26,7 @@ from ...errors import DataError, UnknownNameError
 from ..calendar import read_calendar, standard_freq
 from ..universe import Universe, read_universe
 
-__all__ = ["PERIOD_RECORD", "QlibBinStore"]
+__all__ = ["PERIOD_RECORD", "RESERVED_NAMES", "QlibBinStore"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,9 +34,10 @@ PERIOD_RECORD = np.dtype([("date", "<u4"), ("period", "<u4"), ("value", "<f8"), 
 """One published figure: day of publication as 20200131, period as 202001 (quarter) or 2020 (year), value."""
 
 _SMALL = 1 << 18  # a file below this size is read faster than it is mapped
-_RESERVED = frozenset(
+RESERVED_NAMES = frozenset(
     ["con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))]
-)  # names that Windows refuses; the layout writes them with a prefix
+)
+"""Names of folders that Windows refuses; the layout writes them with the prefix ``_qlib_``."""
 
 
 class QlibBinStore:
@@ -307,7 +308,7 @@ class QlibBinStore:
 
 def _symbol(folder: str) -> str:
     name = folder.removeprefix("_qlib_")
-    return name.upper() if name.lower() in _RESERVED else folder.upper()
+    return name.upper() if name.lower() in RESERVED_NAMES else folder.upper()
 
 
 def _start(path: Path | str, head: bytes) -> int:
