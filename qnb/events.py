@@ -25,6 +25,7 @@ __all__ = [
     "RunFailed",
     "RunFinished",
     "RunQueued",
+    "RunRetried",
     "RunStarted",
     "RunStopped",
     "StageChanged",
@@ -63,9 +64,22 @@ class RunQueued(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
-    """A worker took the run."""
+    """A worker took the run.
+
+    Attributes
+    ----------
+    pid, began, boot : int, float, str
+        Who runs it: the process, when it began and in which start of the machine (`qnb.machine`).
+    attempt : int
+        1 for the first try, one more after every crash.
+    resumed : bool
+        It goes on from a checkpoint, so the curves go on, too.
+    """
 
     pid: int
+    began: float = 0.0
+    boot: str = ""
+    resumed: bool = False
     host: str = ""
     worker: str = ""
     threads: int = 0
@@ -143,6 +157,15 @@ class ResourceSampled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunRetried(Event):
+    """The run waits again: its worker crashed and will be replaced after `delay` seconds, or it is to be resumed."""
+
+    reason: str = ""
+    attempt: int = 1
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Event):
     """The run ended well."""
 
@@ -164,10 +187,11 @@ class RunFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStopped(Event):
-    """The run ended on request or was interrupted; ``resumable`` says whether a checkpoint is kept."""
+    """The run ended on request, or was interrupted; ``resumable`` says whether a checkpoint is kept."""
 
     reason: str = ""
     resumable: bool = False
+    interrupted: bool = False
     seconds: float = 0.0
 
 
@@ -178,16 +202,20 @@ _TYPES: dict[str, type[Event]] = {
     cls.__name__: cls
     for cls in (
         RunQueued, RunStarted, StageChanged, Progress, MetricLogged, LogLine, ArtifactSaved, ResourceSampled,
-        RunFinished, RunFailed, RunStopped,
+        RunRetried, RunFinished, RunFailed, RunStopped,
     )
 }  # fmt: skip
+
+
+_FIELDS = {cls: tuple(f.name for f in dataclasses.fields(cls)) for cls in _TYPES.values()}
+_TO_CONVERT = frozenset({"value", "cpu", "stages", "metrics"})
 
 
 def to_json(event: Event) -> dict[str, Any]:
     """Return `event` as a dict of JSON values with its type under ``"event"``; a non-finite float becomes a string."""
     data: dict[str, Any] = {"event": type(event).__name__}
-    for f in dataclasses.fields(event):
-        data[f.name] = _plain(getattr(event, f.name))
+    for name in _FIELDS[type(event)]:
+        data[name] = _plain(getattr(event, name))
     return data
 
 
@@ -196,17 +224,15 @@ def from_json(data: Mapping[str, Any]) -> Event | None:
     cls = _TYPES.get(str(data.get("event")))
     if cls is None:
         return None
-    values: dict[str, Any] = {}
-    for f in dataclasses.fields(cls):
-        if f.name in data:
-            value = data[f.name]
-            if f.name in ("value", "cpu") and isinstance(value, str):
-                value = float(value)
-            elif f.name == "stages":
-                value = tuple(value)
-            elif f.name == "metrics":
-                value = {k: float(v) for k, v in value.items()}
-            values[f.name] = value
+    values = {name: data[name] for name in _FIELDS[cls] if name in data}
+    for name in _TO_CONVERT.intersection(values):
+        value = values[name]
+        if name == "stages":
+            values[name] = tuple(value)
+        elif name == "metrics":
+            values[name] = {k: float(v) for k, v in value.items()}
+        elif isinstance(value, str):
+            values[name] = float(value)
     return cls(**values)
 
 

@@ -7,6 +7,7 @@ in another one, and after a restart.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -45,6 +46,7 @@ class RunHandle:
         self._state = RunState()
         self._request: Request | None = None
         self._recorder: Any = None
+        self._lock = threading.Lock()
 
     @property
     def run_id(self) -> str:
@@ -66,13 +68,14 @@ class RunHandle:
     @property
     def state(self) -> RunState:
         """The state as of now, with every event folded in."""
-        for entry in self._reader.read_new():
-            self._state.apply(entry.event, entry.seq)
-        return self._state
+        with self._lock:  # a panel's thread and the notebook may ask at the same time
+            for entry in self._reader.read_new():
+                self._state.apply(entry.event, entry.seq)
+            return self._state
 
     @property
     def status(self) -> str:
-        """``waiting``, ``running``, ``finished``, ``failed`` or ``stopped``."""
+        """``waiting``, ``running``, ``finished``, ``failed``, ``stopped`` or ``interrupted``."""
         return self.state.status
 
     @property
@@ -98,16 +101,11 @@ class RunHandle:
         if self._recorder is None:
             from .recorder import R
 
-            result = self.directory.result()
-            recorder_id = (result or {}).get("recorder_id")
-            if not recorder_id:
-                raise PoolError(f"run {self.name} ({self.status}) has no recorder yet; wait for it to finish")
-            request = self.request
-            with R.uri_context(request.settings.tracking_uri):
-                self._recorder = R.get_recorder(
-                    recorder_id=recorder_id,
-                    experiment_name=request.task.experiment or request.settings.experiment,
-                )
+            known = self.directory.recorder()
+            if known is None:
+                raise PoolError(f"run {self.name} ({self.status}) has no recorder yet; wait until it trains")
+            with R.uri_context(self.request.settings.tracking_uri):
+                self._recorder = R.get_recorder(recorder_id=known[0], experiment_name=known[1])
         return self._recorder
 
     @property

@@ -39,10 +39,14 @@ class JournalWriter:
     ----------
     directory : Path
         The run's directory; made when missing.
+    sync : bool
+        Have the disk confirm what was written when the writer closes.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, sync: bool = True) -> None:
         self.path = Path(directory) / JOURNAL_NAME
+        self._sync = sync
+        self._appended = False
         self._lock = threading.Lock()
         self._fd = -1
         self._seq = 0
@@ -57,6 +61,7 @@ class JournalWriter:
         if whole < size:
             os.ftruncate(self._fd, whole)
         self._seq = data.count(b"\n", 0, whole)
+        self._appended = False
         return self
 
     def append(self, event: Event) -> int:
@@ -83,15 +88,19 @@ class JournalWriter:
                 os.ftruncate(self._fd, start)
                 raise OSError(28, "No space left on device", str(self.path))
             self._seq = seq
+            self._appended = True
             return seq
 
     def close(self) -> None:
-        """Flush to the disk and close; may be called twice."""
+        """Flush to the disk (unless made with ``sync=False``) and close; may be called twice."""
         with self._lock:
             if self._fd >= 0:
-                os.fsync(self._fd)
-                os.close(self._fd)
-                self._fd = -1
+                try:
+                    if self._sync and self._appended:
+                        os.fsync(self._fd)
+                finally:
+                    os.close(self._fd)
+                    self._fd = -1
 
     def __enter__(self) -> Self:
         return self.open()
@@ -110,18 +119,26 @@ class JournalReader:
         self._offset = 0
         self._seq = 0
 
-    def read_new(self) -> list[Entry]:
-        """Return the entries that were appended since the last call, oldest first; a torn last line is left."""
+    def read_new(self, limit: int | None = None) -> list[Entry]:
+        """Return the entries that were appended since the last call, oldest first; a torn last line is left.
+
+        Parameters
+        ----------
+        limit : int, optional
+            Read about this many bytes at most, at least one line; the rest is for the next call.
+        """
         try:
             with self.path.open("rb") as file:
                 file.seek(self._offset)
-                data = file.read()
+                data = file.read() if limit is None else file.read(limit)
+                if limit is not None and len(data) == limit and b"\n" not in data:
+                    data += file.readline()
         except FileNotFoundError:
             return []
         end = data.rfind(b"\n") + 1
         self._offset += end
         entries = []
-        for line in data[:end].splitlines():
+        for line in data[:end].split(b"\n")[:-1]:
             self._seq += 1
             try:
                 raw = json.loads(line)

@@ -4,12 +4,15 @@
 ``task.yaml``       the resolved task, for people
 ``journal.ndjson``  every event (see `qnb.journal`)
 ``log.txt``         standard output and error of the worker
-``stop``            exists when somebody asked the run to stop
+``stop``            exists when somebody asked the run to stop; its text is the reason
+``recorder.json``   where the run is recorded, as soon as it is
+``main.pkl``        classes of the notebook's cells that the task names, by value; only for the user's own workers
 ``result.json``     the outcome, written last and at once
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -23,9 +26,11 @@ from .config import Settings
 from .errors import PoolError, UnknownNameError
 from .events import STAGES, RunQueued
 from .journal import JournalWriter
+from .machine import ProcessId, boot_id, process_id
 from .task.spec import Task
 
 __all__ = [
+    "TIME_LIMIT",
     "Request",
     "RunDir",
     "create_run",
@@ -34,6 +39,11 @@ __all__ = [
     "stages_of",
     "write_atomically",
 ]
+
+
+NOBODY = ProcessId(0)
+TIME_LIMIT = "time limit"
+"""First words of the reason to stop when a run has taken longer than it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,12 @@ class Request:
         CPU threads the worker may use.
     resume : bool
         Go on from the checkpoint in the run's directory.
+    submitter : ProcessId
+        The process that submitted it.
+    boot : str
+        Start of the machine in which it was submitted (`qnb.machine.boot_id`).
+    retry_of : str
+        Id of the run that this one tries again.
     """
 
     run_id: str
@@ -55,6 +71,9 @@ class Request:
     threads: int
     seed: int | None = None
     resume: bool = False
+    submitter: ProcessId = NOBODY
+    boot: str = ""
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +111,58 @@ class RunDir:
             raise PoolError(f"{self.path} holds no readable request.json: {error}; submit the task again") from error
         return Request(
             raw["run_id"], raw["name"], Task.from_json(raw["task"]), Settings.from_json(raw["settings"]),
-            raw["threads"], raw.get("seed"), bool(raw.get("resume")),
+            raw["threads"], raw.get("seed"), bool(raw.get("resume")), ProcessId(*raw.get("submitter", (0,))),
+            raw.get("boot", ""), raw.get("retry_of", ""),
         )  # fmt: skip
 
-    def ask_to_stop(self) -> None:
+    def set_resume(self, resume: bool) -> None:
+        """Note in the request whether the next worker goes on from the checkpoint."""
+        path = self.path / "request.json"
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if bool(raw.get("resume")) != resume:
+            raw["resume"] = resume
+            before = path.stat()
+            write_atomically(path, json.dumps(raw))
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # runs are listed by when they were submitted
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether a model left something to go on from."""
+        return self.checkpoint_dir.is_dir() and any(self.checkpoint_dir.iterdir())
+
+    @property
+    def objects_path(self) -> Path:
+        """File with the classes of the notebook that the task names."""
+        return self.path / "main.pkl"
+
+    def ask_to_stop(self, reason: str = "") -> None:
         """Leave the request to stop; the worker sees it at its next safe place."""
-        (self.path / "stop").touch()
+        if not self.stop_asked():
+            (self.path / "stop").write_text(reason, encoding="utf-8")
+
+    def stop_reason(self) -> str:
+        """Return why the run was asked to stop; empty when a person did, or nobody."""
+        try:
+            return (self.path / "stop").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def forget_ending(self) -> None:
+        """Take back the request to stop and the outcome, before the run goes on."""
+        for name in ("stop", "result.json"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def write_recorder(self, recorder_id: str, experiment: str) -> None:
+        """Note where the run is recorded."""
+        write_atomically(self.path / "recorder.json", json.dumps({"id": recorder_id, "experiment": experiment}))
+
+    def recorder(self) -> tuple[str, str] | None:
+        """Return id and experiment of the recorder, or None while there is none."""
+        try:
+            raw = json.loads((self.path / "recorder.json").read_text(encoding="utf-8"))
+            return str(raw["id"]), str(raw["experiment"])
+        except (OSError, ValueError, KeyError):
+            return None
 
     def stop_asked(self) -> bool:
         """Return whether somebody asked the run to stop."""
@@ -115,7 +180,15 @@ class RunDir:
             return None
 
 
-def create_run(task: Task, settings: Settings, *, name: str = "", seed: int | None = None) -> RunDir:
+def create_run(
+    task: Task,
+    settings: Settings,
+    *,
+    name: str = "",
+    seed: int | None = None,
+    retry_of: str = "",
+    objects: bytes | None = None,
+) -> RunDir:
     """Make a run's directory, write the request and the journal's first event.
 
     Parameters
@@ -126,6 +199,12 @@ def create_run(task: Task, settings: Settings, *, name: str = "", seed: int | No
         Effective settings, those of the task's own init section included.
     name : str
         Name of the run; the task's name by default.
+    seed : int, optional
+        Seed of the model where the task gives none.
+    retry_of : str
+        Id of the run that this one tries again.
+    objects : bytes, optional
+        Classes of the notebook that the task names, pickled by value.
     """
     run_id = uuid.uuid4().hex[:12]
     name = name or task.name or "run"
@@ -133,18 +212,27 @@ def create_run(task: Task, settings: Settings, *, name: str = "", seed: int | No
     directory.path.mkdir(parents=True, exist_ok=False)
     request = {
         "run_id": run_id, "name": name, "task": task.to_json(), "settings": settings.to_json(),
-        "threads": settings.threads, "seed": seed,
+        "threads": settings.threads, "seed": seed, "submitter": [*_identity()], "boot": boot_id(),
+        "retry_of": retry_of,
     }  # fmt: skip
-    write_atomically(directory.path / "request.json", json.dumps(request, default=str))
+    if objects is not None:
+        directory.objects_path.touch(mode=0o600)
+        directory.objects_path.write_bytes(objects)
     write_atomically(directory.path / "task.yaml", task.to_yaml())
-    with JournalWriter(directory.path) as journal:
+    with JournalWriter(directory.path, sync=False) as journal:
         journal.append(
             RunQueued(
                 run_id=run_id, name=name, experiment=task.experiment or settings.experiment,
-                stages=stages_of(task), task_hash=task.hash,
+                stages=stages_of(task), task_hash=task.hash, retry_of=retry_of,
             )
         )  # fmt: skip
+    write_atomically(directory.path / "request.json", json.dumps(request, default=str))  # last: now it is a run
     return directory
+
+
+def _identity() -> tuple[int, float]:
+    own = process_id()
+    return own.pid, own.began
 
 
 def stages_of(task: Task) -> tuple[str, ...]:
@@ -170,7 +258,10 @@ def list_run_dirs(runs_dir: Path) -> list[RunDir]:
     """Return the runs below `runs_dir`, newest first."""
     if not runs_dir.is_dir():
         return []
-    found = [(p.stat().st_mtime, p) for p in runs_dir.iterdir() if (p / "request.json").exists()]
+    found = []
+    for path in runs_dir.iterdir():
+        with contextlib.suppress(OSError):  # no run, or one that is being deleted
+            found.append(((path / "request.json").stat().st_mtime_ns, path))
     return [RunDir(p) for _, p in sorted(found, key=lambda x: -x[0])]
 
 

@@ -5,16 +5,26 @@ There is one session a process; the magics share it, `close` ends it.
 
 from __future__ import annotations
 
+import platform
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from . import registry
 from .check import check_task
 from .config import Settings, current_settings
-from .errors import ConfigError, Problem, UnknownNameError
+from .errors import ConfigError, PoolError, Problem, UnknownNameError
+from .events import RunRetried
 from .handle import RunHandle
-from .pool.queue import Pool, default_workers
+from .journal import JournalWriter
+from .machine import ProcessId, boot_id
+from .pool.client import PoolClient
+from .pool.place import default_settings
+from .pool.queue import Pool
+from .pool.tickets import Ticket
+from .pool.watch import write_stopped
 from .rundir import create_run, find_run_dir, list_run_dirs
 from .task.spec import Task, load_task
 
@@ -40,8 +50,14 @@ class Session:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._pools: dict[str, Pool] = {}
+        self._inline: dict[str, Pool] = {}
+        self._clients: dict[Path, PoolClient] = {}
         self._handles: dict[str, RunHandle] = {}
+
+    def pool(self, work_dir: Path | None = None) -> PoolClient:
+        """Return the pool of a working folder, by default of the session's; it is started with its first run."""
+        folder = work_dir or self.settings.work_dir
+        return self._clients.setdefault(folder, PoolClient(folder))
 
     def load(
         self,
@@ -71,16 +87,89 @@ class Session:
         return task, settings, tuple(p for p in problems if p.severity != "error")
 
     def submit(
-        self, task: Task, settings: Settings, *, name: str = "", seed: int | None = None, backend: str = "kernel"
+        self,
+        task: Task,
+        settings: Settings,
+        *,
+        name: str = "",
+        seed: int | None = None,
+        backend: str = "kernel",
+        ticket: Ticket | None = None,
+        objects: bytes | None = None,
+        retry_of: str = "",
     ) -> RunHandle:
-        """Queue `task` and return its handle at once."""
-        pool = self._pools.get(backend)
-        if pool is None:
-            pool = self._pools[backend] = Pool(backend, workers=default_workers(), threads=settings.threads)
-        directory = create_run(task, settings, name=name, seed=seed)
+        """Queue `task` and return its handle at once.
+
+        Parameters
+        ----------
+        task, settings : Task, Settings
+            What `load` returned.
+        name : str
+            Name of the run.
+        seed : int, optional
+            Seed of the model where the task gives none.
+        backend : str
+            ``kernel``, which outlives this process, or another one, which runs in it.
+        ticket : Ticket, optional
+            Priority, time, memory and tries.
+        objects : bytes, optional
+            Classes of the notebook that the task names (see `qnb.magics.by_value`).
+        retry_of : str
+            Id of the run that this one tries again.
+        """
+        directory = create_run(task, settings, name=name, seed=seed, objects=objects, retry_of=retry_of)
         handle = RunHandle(directory)
         self._handles[handle.run_id] = handle
-        pool.submit(directory)
+        ticket = replace(ticket or Ticket("", ""), run_id=directory.run_id, directory=str(directory.path))
+        if backend == "kernel":
+            self.pool(settings.work_dir).submit(directory, ticket)
+        else:
+            self._pool_here(backend).submit(ticket)
+        return handle
+
+    def retry(self, handle: RunHandle) -> RunHandle:
+        """Run the task of a run that is over once more, as a run of its own.
+
+        Raises
+        ------
+        PoolError
+            While it is still going.
+        """
+        if not handle.is_over:
+            raise PoolError(f"{handle.name} is {handle.status}; stop it first, then try again")
+        request = handle.request
+        path = handle.directory.objects_path
+        objects = path.read_bytes() if path.exists() else None
+        return self.submit(
+            request.task, request.settings, name=request.name, seed=request.seed, objects=objects,
+            retry_of=request.run_id,
+        )  # fmt: skip
+
+    def resume(self, handle: RunHandle) -> RunHandle:
+        """Have a run that was stopped, interrupted or failed go on from its checkpoint, under its own id.
+
+        Raises
+        ------
+        PoolError
+            While it is going, when it finished, or when its model left no checkpoint.
+        """
+        directory = handle.directory
+        if not handle.is_over:
+            raise PoolError(f"{handle.name} is {handle.status} already")
+        if handle.status == "finished":
+            raise PoolError(f"{handle.name} is finished; run its cell again for another run")
+        if not directory.has_checkpoint:
+            raise PoolError(
+                f"{handle.name} left no checkpoint to go on from (models trained epoch by epoch keep one); "
+                "run its cell again"
+            )
+        attempt = handle.state.attempt
+        directory.set_resume(True)
+        directory.forget_ending()
+        with JournalWriter(directory.path, sync=False) as journal:
+            journal.append(RunRetried(reason="goes on from its checkpoint", attempt=attempt + 1))
+        pool = self.pool(directory.path.parents[2])
+        pool.submit(directory, Ticket("", "", attempt=attempt))
         return handle
 
     def find(self, ref: str | None) -> RunHandle:
@@ -101,15 +190,58 @@ class Session:
         return self._handles.setdefault(directory.run_id, RunHandle(directory))
 
     def going(self) -> list[RunHandle]:
-        """Return the runs that wait or run, newest first, also those another process started."""
+        """Return the runs that wait or run, newest first, also those another process started.
+
+        One whose process is gone without a word is marked as interrupted, unless the pool is answerable for it.
+        """
         handles = [self._handles.get(d.run_id) or RunHandle(d) for d in list_run_dirs(self.settings.runs_dir)[:100]]
-        return [h for h in handles if h.status in ("waiting", "running")]
+        tickets = self.pool().place.tickets.names()
+        going = []
+        for handle in handles:
+            if handle.status not in ("waiting", "running"):
+                continue
+            if handle.run_id not in tickets and _lost(handle):
+                write_stopped(handle.directory, "The process that ran it is gone.", interrupted=True)
+                continue
+            going.append(handle)
+        return going
+
+    def attach(self) -> list[RunHandle]:
+        """Return the runs that are going, and see to it that somebody looks after those of the pool."""
+        going = self.going()
+        if self.pool().place.tickets.names():
+            self.pool().ensure()
+        return going
+
+    def handle(self, run_id: str) -> RunHandle | None:
+        """Return the handle of a run of this session, None if it has none."""
+        return self._handles.get(run_id)
 
     def close(self) -> None:
         """Take no more runs; what is going goes on."""
-        for pool in self._pools.values():
+        for pool in self._inline.values():
             pool.close()
-        self._pools.clear()
+        for client in self._clients.values():
+            client.close()
+        self._inline.clear()
+        self._clients.clear()
+
+    def _pool_here(self, backend: str) -> Pool:
+        if backend not in self._inline:
+            factory: Any = registry.find("backend", backend)
+            limits = replace(default_settings(), memory_gb=0.0)
+            self._inline[backend] = Pool(factory(), limits)
+        return self._inline[backend]
+
+
+def _lost(handle: RunHandle) -> bool:
+    """Return whether the process of a run is gone; False for one of another machine, of which nothing is known."""
+    state, request = handle.state, handle.request
+    if state.status == "waiting":
+        return bool(request.submitter.pid) and (request.boot != boot_id() or not request.submitter.alive)
+    if state.host and state.host != platform.node():
+        return False
+    return (bool(state.boot) and state.boot != boot_id()) or not ProcessId(state.pid, state.began).alive
 
 
 def current_session() -> Session:

@@ -6,6 +6,7 @@ journal or its new entries one by one gives the same state.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import deque
 from collections.abc import Iterable
@@ -15,7 +16,10 @@ from pathlib import Path
 from . import events as ev
 from .journal import JournalReader
 
-__all__ = ["Curve", "Log", "RunState", "Stage", "fold", "load_state"]
+__all__ = ["OVER", "Curve", "Log", "RunState", "Stage", "fold", "load_state"]
+
+OVER = ("finished", "failed", "stopped", "interrupted")
+"""Statuses after which nothing more comes."""
 
 LOG_KEPT = 2000
 RESOURCES_KEPT = 600
@@ -43,16 +47,42 @@ class Curve:
         n = len(self.values)
         if n <= points or points < 4:
             return list(self.steps), list(self.values)
-        buckets = max(1, (points - 2) // 2)
-        keep = {0, n - 1}
-        for b in range(buckets):
-            lo, hi = b * n // buckets, (b + 1) * n // buckets
-            part = range(lo, hi)
-            if part:
-                keep.add(min(part, key=self.values.__getitem__))
-                keep.add(max(part, key=self.values.__getitem__))
-        order = sorted(keep)
-        return [self.steps[i] for i in order], [self.values[i] for i in order]
+        import numpy as np
+
+        # Copies: a view would keep the arrays from growing while it lives.
+        values, steps = np.array(self.values), np.array(self.steps)
+        width = -(-n // max(1, (points - 2) // 2))
+        at = np.minimum(np.arange(-(-n // width) * width), n - 1).reshape(-1, width)
+        known = values[at]
+        low = np.where(np.isnan(known), np.inf, known).argmin(axis=1)
+        high = np.where(np.isnan(known), -np.inf, known).argmax(axis=1)
+        rows = np.arange(len(at))
+        keep = np.unique(np.concatenate([at[rows, low], at[rows, high], [0, n - 1]]))
+        return steps[keep].tolist(), values[keep].tolist()
+
+    def span(self) -> float:
+        """Return the distance from the lowest to the highest finite value; 0 without one."""
+        if len(self.values) < 1000:
+            finite = [v for v in self.values if math.isfinite(v)]
+            return max(finite) - min(finite) if finite else 0.0
+        import numpy as np
+
+        values = np.array(self.values)
+        values = values[np.isfinite(values)]
+        return float(values.max() - values.min()) if len(values) else 0.0
+
+    def at(self, step: int) -> float | None:
+        """Return the last finite value at `step`; None without one."""
+        try:
+            first = self.steps.index(step)
+        except ValueError:
+            return None
+        for i in range(first, len(self.steps)):
+            if self.steps[i] == step and math.isfinite(self.values[i]):
+                return self.values[i]
+            if self.steps[i] != step and i > first + 8:
+                break
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +102,8 @@ class RunState:
     Attributes
     ----------
     status : str
-        ``waiting``, ``running``, ``finished``, ``failed``, ``stopped`` or ``unknown`` before the first event.
+        ``waiting``, ``running``, ``finished``, ``failed``, ``stopped``, ``interrupted`` (its process ended without a
+        word, as when the machine restarts) or ``unknown`` before the first event.
     progress : Progress or None
         The newest progress of the current stage.
     training : Progress or None
@@ -94,6 +125,8 @@ class RunState:
     started: float = 0.0
     ended: float = 0.0
     pid: int = 0
+    began: float = 0.0
+    boot: str = ""
     host: str = ""
     worker: str = ""
     threads: int = 0
@@ -112,6 +145,8 @@ class RunState:
     resources: deque[ev.ResourceSampled] = field(default_factory=lambda: deque(maxlen=RESOURCES_KEPT))
     failure: ev.RunFailed | None = None
     stop: ev.RunStopped | None = None
+    retried: ev.RunRetried | None = None
+    retry_of: str = ""
     last_event: float = 0.0
     seq: int = 0
 
@@ -123,7 +158,7 @@ class RunState:
     @property
     def is_over(self) -> bool:
         """True when nothing more will come."""
-        return self.status in ("finished", "failed", "stopped")
+        return self.status in OVER
 
     @property
     def stage(self) -> Stage | None:
@@ -156,17 +191,12 @@ class RunState:
                 self.run_id, self.name, self.experiment = event.run_id, event.name, event.experiment
                 self.task_hash, self.status, self.queued = event.task_hash, "waiting", event.time
                 self.stages = [Stage(s) for s in event.stages]
+                self.retry_of = event.retry_of
             case ev.RunStarted():
-                self.status, self.started, self.ended = "running", event.time, 0.0
-                self.pid, self.host, self.worker = event.pid, event.host, event.worker
-                self.threads, self.memory_limit, self.attempt = (
-                    event.threads,
-                    event.memory_limit,
-                    event.attempt,
-                )
-                self.failure = self.stop = self.progress = self.progress_began = self.training = None
-                for stage in self.stages:
-                    stage.status, stage.seconds = "waiting", 0.0
+                self._start(event)
+            case ev.RunRetried():
+                self.status, self.ended, self.retried = "waiting", 0.0, event
+                self.failure = self.stop = None
             case ev.StageChanged():
                 self._stage_changed(event)
             case ev.Progress():
@@ -197,8 +227,21 @@ class RunState:
                 self._end("failed", event)
             case ev.RunStopped():
                 self.stop = event
-                self._end("stopped", event)
+                self._end("interrupted" if event.interrupted else "stopped", event)
         return self
+
+    def _start(self, event: ev.RunStarted) -> None:
+        self.status, self.started, self.ended = "running", event.time, 0.0
+        self.pid, self.began, self.boot = event.pid, event.began, event.boot
+        self.host, self.worker = event.host, event.worker
+        self.threads, self.memory_limit, self.attempt = event.threads, event.memory_limit, event.attempt
+        self.failure = self.stop = self.progress = self.progress_began = self.training = self.retried = None
+        if not event.resumed:
+            self.curves.clear()
+            self.metrics.clear()
+            self.artifacts.clear()
+        for stage in self.stages:
+            stage.status, stage.seconds = "waiting", 0.0
 
     def _stage_changed(self, event: ev.StageChanged) -> None:
         stage = next((s for s in self.stages if s.name == event.stage), None)
@@ -211,12 +254,13 @@ class RunState:
         else:
             stage.status, stage.seconds = event.status, event.seconds
 
-    def _end(self, status: str, event: ev.Event) -> None:
-        self.status, self.ended = status, event.time
+    def _end(self, status: str, event: ev.RunFinished | ev.RunFailed | ev.RunStopped) -> None:
+        # The duration was measured; the clock of the day may have been set meanwhile.
+        self.status, self.ended = status, self.started + event.seconds if event.seconds else event.time
         for stage in self.stages:
             if stage.status == "running":
                 stage.status = status
-                stage.seconds = max(0.0, event.time - stage.started)
+                stage.seconds = max(0.0, self.ended - stage.started)
 
 
 def fold(events: Iterable[ev.Event], state: RunState | None = None) -> RunState:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..events import Emit, LogLine
+from .output import bounded
 
 __all__ = ["logs_as_events"]
 
@@ -21,7 +22,7 @@ class _EventHandler(logging.Handler):
         level = (
             "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
         )
-        self._emit_event(LogLine(text=record.getMessage(), level=level))
+        self._emit_event(LogLine(text=bounded(record.getMessage()), level=level))
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def logs_as_events(emit: Emit, *, level: str = "INFO") -> Iterator[None]:
         key = (category.__name__, str(message))
         if key not in shown:
             shown.add(key)
-            emit(LogLine(text=f"{category.__name__}: {message}", level="warning"))
+            emit(LogLine(text=bounded(f"{category.__name__}: {message}"), level="warning"))
 
     root_handler = _EventHandler(emit)
     root_handler.setLevel(logging.WARNING)

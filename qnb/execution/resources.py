@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from types import TracebackType
 from typing import Self
@@ -9,6 +10,7 @@ from typing import Self
 import psutil
 
 from ..events import Emit, ResourceSampled
+from ..machine import private_memory
 
 __all__ = ["ResourceSampler"]
 
@@ -45,6 +47,24 @@ class ResourceSampler:
         process.cpu_percent()  # the first call only sets the reference
         while not self._done.wait(self._interval):
             try:
-                self._emit(ResourceSampled(cpu=process.cpu_percent(), memory=process.memory_info().rss))
+                gpu, gpu_memory = _gpu()
+                self._emit(
+                    ResourceSampled(
+                        cpu=process.cpu_percent(), memory=private_memory(process.pid), gpu=gpu, gpu_memory=gpu_memory
+                    )
+                )  # fmt: skip
             except psutil.Error:
                 return
+
+
+def _gpu() -> tuple[float | None, int | None]:
+    """Return utilisation in per cent and bytes of the GPU that torch uses in this process; None where it uses none."""
+    torch = sys.modules.get("torch")
+    cuda = getattr(torch, "cuda", None)
+    if cuda is None or not cuda.is_initialized():
+        return None, None
+    memory = int(cuda.memory_reserved())
+    try:
+        return float(cuda.utilization()), memory
+    except (ImportError, RuntimeError, ValueError):  # needs NVIDIA's management library
+        return None, memory

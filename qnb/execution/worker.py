@@ -5,13 +5,16 @@ This is the one place with a broad ``except``: whatever a task raises becomes a 
 
 from __future__ import annotations
 
-import os
+import importlib
 import platform
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +22,47 @@ from .. import events as ev
 from ..config import use_settings
 from ..errors import ConfigError, QnbError, RecorderError, RunStopped
 from ..journal import JournalWriter
+from ..machine import boot_id, process_id
 from ..recorder import R
 from ..recorder.uris import masked
-from ..rundir import Request, RunDir
+from ..rundir import TIME_LIMIT, Request, RunDir
 from .execute import Outcome, run_task
 from .logs import logs_as_events
+from .output import LINE_LIMIT, bounded, output_as_log
 from .resources import ResourceSampler
+from .session_objects import fresh_modules, notebook_objects
 
-__all__ = ["busy", "execute_run", "main"]
+__all__ = ["Place", "busy", "execute_run", "main", "settle_recorder"]
 
 STOP_POLL = 0.1
+BACKLOG = 20_000
+BACKLOG_WAIT = 0.5
 _going = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and how a run is executed.
+
+    Attributes
+    ----------
+    worker : str
+        The worker's name; empty for a shell or script.
+    threads : int or None
+        CPU threads it may use, where that is less than the request says.
+    memory_limit : int
+        Bytes at which the pool ends it; 0 without a limit.
+    attempt : int
+        1 for the first try.
+    own_process : bool
+        The process is a worker's: its standard output belongs to the run, modules of the user may be dropped.
+    """
+
+    worker: str = ""
+    threads: int | None = None
+    memory_limit: int = 0
+    attempt: int = 1
+    own_process: bool = False
 
 
 def execute_run(
@@ -37,7 +70,7 @@ def execute_run(
     *,
     listeners: Sequence[ev.Emit] = (),
     stop: Callable[[], bool] = lambda: False,
-    worker: str = "",
+    place: Place | None = None,
 ) -> dict[str, Any]:
     """Run what `directory` asks for, in this process, and return its result.
 
@@ -49,6 +82,8 @@ def execute_run(
         Called with every event after the journal has it.
     stop : callable
         A further way to ask for a stop, beside the file ``stop`` in the directory.
+    place : Place, optional
+        Worker, threads, memory and attempt, where a pool runs it.
 
     Returns
     -------
@@ -59,30 +94,41 @@ def execute_run(
     global _going
     _going += 1
     try:
-        return _execute(directory, listeners, stop, worker)
+        return _execute(directory, listeners, stop, place or Place())
     finally:
         _going -= 1
 
 
-def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[], bool], worker: str) -> dict[str, Any]:
+def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[], bool], place: Place) -> dict[str, Any]:
     request = directory.request()
+    threads = min(request.threads, place.threads or request.threads)
+    request = replace(request, threads=threads, settings=request.settings.with_(threads=threads))
     began = time.perf_counter()
+    own = process_id()
+    resumed = (request.resume or place.attempt > 1) and directory.has_checkpoint
+    request = replace(request, resume=resumed)
     with JournalWriter(directory.path) as journal:
         emit = _Fan(journal, listeners)
-        emit(ev.RunStarted(pid=os.getpid(), host=platform.node(), worker=worker, threads=request.threads))
+        emit(
+            ev.RunStarted(
+                pid=own.pid, began=own.began, boot=boot_id(), host=platform.node(), worker=place.worker,
+                threads=request.threads, memory_limit=place.memory_limit, attempt=place.attempt, resumed=resumed,
+            )
+        )  # fmt: skip
         result: dict[str, Any] = {"run_id": request.run_id, "name": request.name}
         ending: ev.Event
         try:
-            with logs_as_events(emit, level=request.settings.logging_level), ResourceSampler(emit):
-                outcome, recorder_id = _run(request, directory, emit, _StopPoll(directory, stop))
+            with _surroundings(request, directory, emit, place):
+                outcome, recorder_id = _run(request, directory, emit, _StopPoll(directory, stop), place)
             result |= {"status": "finished", "metrics": outcome.metrics, "recorder_id": recorder_id}
             result["report"] = str(outcome.report) if outcome.report else None
             ending = ev.RunFinished(seconds=time.perf_counter() - began, metrics=outcome.metrics)
         except (RunStopped, KeyboardInterrupt) as stopped:
-            reason = str(stopped) or "interrupted"
-            resumable = directory.checkpoint_dir.is_dir() and any(directory.checkpoint_dir.iterdir())
-            result |= {"status": "stopped", "message": reason}
-            ending = ev.RunStopped(reason=reason, resumable=resumable, seconds=time.perf_counter() - began)
+            ending = _stopped(stopped, directory, time.perf_counter() - began)
+            if isinstance(ending, ev.RunFailed):
+                result |= {"status": "failed", "error": ending.error, "message": ending.message}
+            else:
+                result |= {"status": "stopped", "message": ending.reason}
         except Exception as error:  # noqa: BLE001 - the worker's boundary
             ending = _failure(error, time.perf_counter() - began)
             result |= {
@@ -92,9 +138,57 @@ def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[],
                 "traceback": ending.traceback,
             }
         result["seconds"] = time.perf_counter() - began
-        directory.write_result(result)
+        recorder = directory.recorder()
+        if recorder is not None:
+            result.setdefault("recorder_id", recorder[0])
+        try:
+            directory.write_result(result)
+        except OSError as error:
+            emit(ev.LogLine(text=f"the outcome cannot be written: {error}", level="error"))
         emit(ending)
+        emit.catch_up()
     return result
+
+
+@contextmanager
+def _surroundings(request: Request, directory: RunDir, emit: ev.Emit, place: Place) -> Iterator[None]:
+    """Logs, output, resources and the notebook's classes, in place during the run."""
+    with ExitStack() as stack:
+        if place.own_process:
+            stack.enter_context(output_as_log(directory.log_path, emit))
+            folders: list[str | Path] = [request.settings.work_dir, request.task.base_dir, *request.task.imports]
+            dropped = stack.enter_context(fresh_modules(folders))
+            if dropped:
+                emit(ev.LogLine(text=f"changed since the last run and imported anew: {', '.join(dropped)}"))
+            stack.enter_context(notebook_objects(directory))
+            _limit_threads(request.threads)
+        stack.enter_context(logs_as_events(emit, level=request.settings.logging_level))
+        stack.enter_context(ResourceSampler(emit))
+        yield
+
+
+def _limit_threads(threads: int) -> None:
+    """Give linear algebra its share of the cores; models are told theirs as an argument."""
+    try:
+        threadpoolctl = importlib.import_module("threadpoolctl")
+    except ImportError:
+        return
+    threadpoolctl.threadpool_limits(threads)
+
+
+def settle_recorder(directory: RunDir) -> None:
+    """End the recorder of a run whose process died, so that it agrees with the journal."""
+    recorder = directory.recorder()
+    if recorder is None:
+        return
+    request = directory.request()
+    try:
+        with R.uri_context(request.settings.tracking_uri):
+            found = R.get_recorder(recorder_id=recorder[0], experiment_name=recorder[1])
+            if found.status == "RUNNING":
+                found.end_run("FAILED")
+    except RecorderError as error:
+        sys.stderr.write(f"qnb: the recorder of {request.name} cannot be ended: {error}\n")
 
 
 def busy() -> bool:
@@ -109,11 +203,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return {"finished": 0, "failed": 1}.get(result["status"], 2)
 
 
-def _run(request: Request, directory: RunDir, emit: ev.Emit, stop: Callable[[], bool]) -> tuple[Outcome, str]:
+def _run(
+    request: Request, directory: RunDir, emit: ev.Emit, stop: Callable[[], bool], place: Place
+) -> tuple[Outcome, str]:
     settings = use_settings(request.settings)
     experiment = request.task.experiment or settings.experiment
-    with R.start(experiment_name=experiment, recorder_name=request.name, uri=settings.tracking_uri):
+    with _recording(request, directory, experiment, again=place.attempt > 1 or request.resume):
         recorder = R.get_recorder()
+        try:
+            directory.write_recorder(recorder.id, experiment)
+        except OSError as error:  # a full disk: the training may still end well
+            emit(ev.LogLine(text=f"the place of the recorder cannot be noted: {error}", level="warning"))
         R.set_tags(**{"qnb.run_id": request.run_id, "qnb.task_hash": request.task.hash})
         recorder.log_params(**flat_params(request.task.document.get("task", {})))
         recorder.save_objects(**{"task.yaml": masked(request.task.to_yaml())})
@@ -124,6 +224,22 @@ def _run(request: Request, directory: RunDir, emit: ev.Emit, stop: Callable[[], 
             directory=directory.path,
         )  # fmt: skip
         return outcome, recorder.id
+
+
+@contextmanager
+def _recording(request: Request, directory: RunDir, experiment: str, *, again: bool) -> Iterator[None]:
+    """Start the recorder of the run; a run that goes on goes on in its recorder."""
+    uri = request.settings.tracking_uri
+    known = directory.recorder() if again else None
+    with ExitStack() as stack:
+        if known is not None and known[1] == experiment:
+            try:
+                stack.enter_context(R.start(experiment_name=experiment, recorder_id=known[0], resume=True, uri=uri))
+            except RecorderError:
+                known = None  # deleted meanwhile, or a recorder in the memory of the process that died
+        if known is None:
+            stack.enter_context(R.start(experiment_name=experiment, recorder_name=request.name, uri=uri))
+        yield
 
 
 def flat_params(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -155,24 +271,58 @@ def _failure(error: Exception, seconds: float) -> ev.RunFailed:
     )
 
 
+def _stopped(error: BaseException, directory: RunDir, seconds: float) -> ev.RunFailed | ev.RunStopped:
+    asked = directory.stop_reason()
+    if asked.startswith(TIME_LIMIT):
+        return ev.RunFailed(error="TimeLimit", message=f"stopped: {asked}", seconds=seconds)
+    reason = str(error) or asked or "interrupted"
+    return ev.RunStopped(reason=reason, resumable=directory.has_checkpoint, seconds=seconds)
+
+
 class _Fan:
-    """Hands an event to the journal first, then to the listeners; a full disk is told once and does not end the run."""
+    """Hands an event to the journal first, then to the listeners.
+
+    A full disk is told once and does not end the run: what could not be written waits, in order, and is written as
+    soon as there is room again.
+    """
 
     def __init__(self, journal: JournalWriter, listeners: Sequence[ev.Emit]) -> None:
         self._journal, self._listeners = journal, listeners
         self._lock = threading.Lock()
         self._told = False
+        self._backlog: deque[ev.Event] = deque(maxlen=BACKLOG)
+        self._next = 0.0
 
     def __call__(self, event: ev.Event) -> None:
+        if isinstance(event, ev.LogLine) and len(event.text) > LINE_LIMIT:
+            event = replace(event, text=bounded(event.text))
         with self._lock:
-            try:
-                self._journal.append(event)
-            except OSError as error:
-                if not self._told:
-                    self._told = True
-                    sys.stderr.write(f"qnb: the journal cannot be written: {error}\n")
+            self._backlog.append(event)
+            if len(self._backlog) == 1 or time.monotonic() >= self._next:
+                self._write()
             for listener in self._listeners:
                 listener(event)
+
+    def catch_up(self, seconds: float = 5.0) -> None:
+        """Try for some seconds to write what is left."""
+        end = time.monotonic() + seconds
+        while True:
+            with self._lock:
+                self._write()
+                if not self._backlog or time.monotonic() > end:
+                    return
+            time.sleep(BACKLOG_WAIT)
+
+    def _write(self) -> None:
+        try:
+            while self._backlog:
+                self._journal.append(self._backlog[0])
+                self._backlog.popleft()
+        except OSError as error:
+            self._next = time.monotonic() + BACKLOG_WAIT
+            if not self._told:
+                self._told = True
+                sys.stderr.write(f"qnb: the journal cannot be written, events wait: {error}\n")
 
 
 class _MetricsToRecorder:

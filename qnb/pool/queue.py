@@ -1,125 +1,328 @@
-"""The pool: a queue of runs and as many workers as there are cores.
+"""The pool: runs by priority on as many workers as are allowed, tried again after a crash.
 
-Workers are made when a run first needs one and stay warm. The queue lives in the process that submits; what has
-started lives on its own (see the backends).
+1. A run waits until a slot is free; a higher priority goes first, then who came first.
+2. A slot is a thread with a worker, made when a run first needs one; the worker stays warm between runs.
+3. The cores are divided among the runs that go and those that could go at once.
+4. A run whose worker died without a word waits again, longer every time (`BACKOFF`), as often as its ticket says;
+   an exception of the user's is an ending and never tried again.
+5. A worker that had nothing to do for a while is ended.
 """
 
 from __future__ import annotations
 
-import os
 import threading
-from collections import deque
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
-from .. import registry
-from ..errors import PoolError
-from ..events import RunFailed, RunStopped
+from ..errors import PoolError, QnbError
+from ..events import LogLine, RunFailed, RunFinished, RunRetried
 from ..journal import JournalWriter
-from ..rundir import RunDir
 from ..state import load_state
-from .protocols import Backend, Worker
+from .place import PoolSettings
+from .protocols import Backend, Crash, Limits, Worker
+from .tickets import Ticket
+from .watch import write_stopped
 
-__all__ = ["Pool", "default_workers"]
+__all__ = ["BACKOFF", "Pool", "Slot", "status_of"]
 
 CLOSE_TIMEOUT = 5.0
+BACKOFF = (1.0, 5.0, 30.0)
+"""Seconds before a crashed run is tried again, the last one for all further tries."""
+DISK_WAIT = 1.0
+
+
+@dataclass(slots=True)
+class Slot:
+    """One place for a worker; what views show of it.
+
+    Attributes
+    ----------
+    run_id : str
+        The run that goes on there, '' when it is idle.
+    since : float
+        Clock of `time.monotonic` when it began or became idle.
+    """
+
+    number: int
+    run_id: str = ""
+    since: float = 0.0
+    worker: Worker | None = None
+    threads: int = 0
+
+    @property
+    def name(self) -> str:
+        """The worker's name."""
+        return self.worker.name if self.worker is not None else f"worker {self.number}"
 
 
 class Pool:
-    """Runs directories one after the other on a number of workers.
+    """Runs directories on a number of workers.
 
     Parameters
     ----------
-    backend : str
-        Name of the backend, ``kernel`` or ``inline``.
-    workers : int
-        Runs at a time.
-    threads : int
-        CPU threads of all workers together.
+    backend : Backend
+        Makes workers.
+    settings : PoolSettings
+        Limits; `configure` changes them later.
+    on_change : callable, optional
+        Called with a ticket when its run begins, is tried again or is over, from a thread of the pool.
     """
 
-    def __init__(self, backend: str = "kernel", *, workers: int, threads: int) -> None:
-        factory: Backend = registry.find("backend", backend)()
-        self._backend = factory
-        self._limit = max(1, workers)
-        self._threads = max(1, threads // self._limit)
-        self._queue: deque[RunDir] = deque()
+    def __init__(
+        self, backend: Backend, settings: PoolSettings, *, on_change: Callable[[Ticket, str], None] | None = None
+    ) -> None:
+        self._backend = backend
+        self._settings = settings
+        self._on_change = on_change or (lambda ticket, what: None)
         self._wake = threading.Condition()
-        self._slots: list[threading.Thread] = []
-        self._idle = 0
-        self._busy: set[threading.Thread] = set()
+        self._waiting: dict[str, Ticket] = {}
+        self._not_before: dict[str, float] = {}
+        self._slots: dict[int, Slot] = {}
+        self._threads: dict[int, threading.Thread] = {}
+        self._adopted: dict[str, Worker] = {}
         self._closed = False
 
-    def submit(self, directory: RunDir) -> None:
-        """Put a run in the queue; returns at once."""
+    def configure(self, settings: PoolSettings) -> None:
+        """Take over changed limits; runs that go on are not touched."""
+        with self._wake:
+            self._settings = settings
+            self._wake.notify_all()
+
+    def submit(self, ticket: Ticket) -> None:
+        """Put a run in the queue, or change the ticket of one that waits; returns at once."""
         with self._wake:
             if self._closed:
                 raise PoolError("the pool is closed; load the extension again")
-            self._queue.append(directory)
-            if self._idle < len(self._queue) and len(self._slots) < self._limit:
-                number = len(self._slots) + 1
-                thread = threading.Thread(target=self._serve, args=(number,), name=f"qnb-worker-{number}", daemon=True)
-                self._slots.append(thread)
-                thread.start()
-            self._wake.notify()
+            self._waiting[ticket.run_id] = ticket
+            self._grow()
+            self._wake.notify_all()
 
-    def waiting(self) -> list[str]:
-        """Return the ids of the runs that wait, next first."""
+    def adopt(self, ticket: Ticket, worker: Worker) -> None:
+        """Watch over a run that is going already in `worker`, which an owner before this one started."""
         with self._wake:
-            return [d.run_id for d in self._queue]
+            self._adopted[ticket.run_id] = worker
+        threading.Thread(target=self._watch_adopted, args=(ticket, worker), daemon=True).start()
+
+    def nudge(self) -> None:
+        """Look at the queue again: a waiting run may have been asked to stop."""
+        with self._wake:
+            self._wake.notify_all()
+
+    def waiting(self) -> list[Ticket]:
+        """Return the tickets of the runs that wait, next first."""
+        with self._wake:
+            return sorted(self._waiting.values(), key=_rank)
+
+    def slots(self) -> list[Slot]:
+        """Return the places of workers as they are now."""
+        with self._wake:
+            return [replace(slot) for _, slot in sorted(self._slots.items())]
+
+    def going(self) -> set[str]:
+        """Return the ids of the runs that are going, adopted ones included."""
+        with self._wake:
+            return {s.run_id for s in self._slots.values() if s.run_id} | set(self._adopted)
+
+    def warm(self, number: int = 1) -> None:
+        """Have `number` workers ready for runs to come; returns at once."""
+        with self._wake:
+            while len(self._slots) < min(number, self._settings.workers):
+                self._add_slot(warm=True)
 
     def close(self) -> None:
         """Take no more runs; those that are going finish on their own, idle workers have ended when this returns."""
         with self._wake:
             self._closed = True
             self._wake.notify_all()
-            idle = [slot for slot in self._slots if slot not in self._busy]
-        for slot in idle:
-            slot.join(timeout=CLOSE_TIMEOUT)
+            idle = [self._threads[n] for n, slot in self._slots.items() if not slot.run_id]
+        for thread in idle:
+            thread.join(timeout=CLOSE_TIMEOUT)
+        self._backend.close()
 
-    def _serve(self, number: int) -> None:
-        worker: Worker | None = None
-        while True:
+    def _grow(self) -> None:
+        """Make slots for what waits; the lock is held."""
+        idle = sum(not slot.run_id for slot in self._slots.values())
+        while idle < len(self._waiting) and len(self._slots) < self._settings.workers:
+            self._add_slot()
+            idle += 1
+
+    def _add_slot(self, *, warm: bool = False) -> None:
+        number = next(n for n in range(1, len(self._slots) + 2) if n not in self._slots)
+        slot = self._slots[number] = Slot(number, since=time.monotonic())
+        thread = threading.Thread(target=self._serve, args=(slot, warm), name=f"qnb-worker-{number}", daemon=True)
+        self._threads[number] = thread
+        thread.start()
+
+    def _serve(self, slot: Slot, warm: bool) -> None:
+        try:
+            if warm:
+                self._warm(slot)
+            while True:
+                ticket = self._next(slot)
+                if ticket is None:
+                    return
+                try:
+                    self._run(slot, ticket)
+                finally:
+                    with self._wake:
+                        slot.run_id, slot.since, slot.threads = "", time.monotonic(), 0
+                        self._wake.notify_all()
+        finally:
+            if slot.worker is not None:
+                slot.worker.close()
             with self._wake:
-                self._idle += 1
-                while not self._queue and not self._closed:
-                    self._wake.wait()
-                self._idle -= 1
+                self._slots.pop(slot.number, None)
+                self._threads.pop(slot.number, None)
+
+    def _next(self, slot: Slot) -> Ticket | None:
+        """Return the ticket this slot is to run; None when the slot is to end."""
+        with self._wake:
+            while True:
                 if self._closed:
-                    break
-                directory = self._queue.popleft()
-                self._busy.add(threading.current_thread())
+                    return None
+                now = time.monotonic()
+                ticket = self._take(now)
+                if ticket is not None:
+                    slot.run_id, slot.since = ticket.run_id, now
+                    slot.threads = self._share()
+                    return ticket
+                if len(self._slots) > self._settings.workers:
+                    return None
+                idle = self._settings.idle_minutes * 60 - (now - slot.since)
+                if idle <= 0:
+                    return None
+                later = [at - now for name, at in self._not_before.items() if name in self._waiting]
+                self._wake.wait(timeout=max(0.01, min([idle, *later])))
+
+    def _take(self, now: float) -> Ticket | None:
+        """Take the next ticket out of the queue if one may begin; the lock is held."""
+        going = sum(bool(s.run_id) for s in self._slots.values()) + len(self._adopted)
+        for ticket in sorted(self._waiting.values(), key=_rank):
+            stopped = ticket.run.stop_asked()
+            if stopped or (going < self._settings.workers and self._not_before.get(ticket.run_id, 0.0) <= now):
+                self._not_before.pop(ticket.run_id, None)
+                return self._waiting.pop(ticket.run_id)
+        return None
+
+    def _share(self) -> int:
+        """Return the CPU threads of the next run: the cores among all that go or could go; the lock is held."""
+        going = sum(bool(s.run_id) for s in self._slots.values()) + len(self._adopted)
+        together = min(self._settings.workers, going + len(self._waiting))
+        return max(1, self._settings.threads // max(1, together))
+
+    def _run(self, slot: Slot, ticket: Ticket) -> None:
+        directory = ticket.run
+        if directory.stop_asked():
+            self._until_written(lambda: write_stopped(directory, "stopped before it started"))
+            self._on_change(ticket, "over")
+            return
+        ticket = replace(ticket, attempt=ticket.attempt + 1)
+        self._on_change(ticket, "begins")
+        limits = Limits(slot.threads, ticket.memory or self._settings.memory, ticket.timeout, ticket.attempt)
+        crash: Crash | None
+        try:
+            if slot.worker is None:
+                slot.worker = self._backend.worker(slot.number)
+            crash = slot.worker.run(directory, limits)
+        except (OSError, QnbError) as error:
+            crash = Crash(f"no worker could run it: {error}", error=type(error).__name__, again=False)
+            if slot.worker is not None:
+                slot.worker.close()
+            slot.worker = None
+        self._settle(ticket, crash)
+        if slot.worker is not None and not slot.worker.process():
+            self._warm(slot)
+
+    def _warm(self, slot: Slot) -> None:
+        """Start the slot's worker, which a dead one is replaced with; what goes wrong is told by the next run."""
+        try:
+            if slot.worker is None:
+                slot.worker = self._backend.worker(slot.number)
+            slot.worker.warm()
+        except (OSError, QnbError):
+            slot.worker = None
+
+    def _watch_adopted(self, ticket: Ticket, worker: Worker) -> None:
+        limits = Limits(memory=ticket.memory or self._settings.memory, timeout=ticket.timeout, attempt=ticket.attempt)
+        try:
+            crash = worker.run(ticket.run, limits)
+        finally:
+            with self._wake:
+                self._adopted.pop(ticket.run_id, None)
+                self._wake.notify_all()
+        self._settle(ticket, crash)
+
+    def _settle(self, ticket: Ticket, crash: Crash | None) -> None:
+        """Have an ending in the journal, or the run in the queue once more."""
+        if crash is not None and crash.again and ticket.attempt <= ticket.retries and not ticket.run.stop_asked():
+            delay = BACKOFF[min(ticket.attempt, len(BACKOFF)) - 1]
+            reason = crash.message
+            self._until_written(lambda: _tell_retry(ticket, reason, delay))
+            with self._wake:
+                if self._closed:
+                    return
+                self._not_before[ticket.run_id] = time.monotonic() + delay
+            self._on_change(ticket, "waits")
+            self.submit(ticket)
+            return
+        if crash is not None and ticket.attempt > 1 and crash.again:
+            crash = replace(crash, message=f"{crash.message}. Tried {ticket.attempt} times.")
+        self._until_written(lambda: _write_ending(ticket, crash))
+        self._on_change(ticket, "over")
+
+    def _until_written(self, write: Callable[[], None]) -> None:
+        """Write an ending; on a full disk wait for room, since without an ending a view would wait for ever."""
+        while True:
             try:
-                if directory.stop_asked():
-                    _end_unstarted(directory)
-                else:
-                    worker = worker or self._backend.worker(number, threads=self._threads)
-                    worker.run(directory)
-            except (OSError, PoolError) as error:
-                _mark_failed(directory, error)
-                if worker is not None:
-                    worker.close()
-                worker = None
-            finally:
-                with self._wake:
-                    self._busy.discard(threading.current_thread())
-        if worker is not None:
-            worker.close()
+                write()
+            except FileNotFoundError:  # somebody removed the run
+                return
+            except OSError:
+                if self._closed:
+                    return
+                time.sleep(DISK_WAIT)
+            else:
+                return
 
 
-def _end_unstarted(directory: RunDir) -> None:
-    with JournalWriter(directory.path) as journal:
-        journal.append(RunStopped(reason="stopped before it started"))
+def _rank(ticket: Ticket) -> tuple[int, int]:
+    return -ticket.priority, ticket.order
 
 
-def _mark_failed(directory: RunDir, error: Exception) -> None:
+def _tell_retry(ticket: Ticket, reason: str, delay: float) -> None:
+    with JournalWriter(ticket.run.path) as journal:
+        journal.append(LogLine(text=f"{reason}; tried again in {delay:g}s", level="error"))
+        journal.append(RunRetried(reason=reason, attempt=ticket.attempt + 1, delay=delay))
+
+
+def _write_ending(ticket: Ticket, crash: Crash | None) -> None:
+    """Write the ending that the run's process did not write."""
+    directory = ticket.run
     if load_state(directory.path).is_over:
         return
+    told = directory.result() or {}
+    if crash is None and told.get("status") == "finished":
+        with JournalWriter(directory.path) as journal:
+            journal.append(LogLine(text="events are missing: the disk was full", level="warning"))
+            journal.append(RunFinished(seconds=told.get("seconds", 0.0), metrics=told.get("metrics", {})))
+        return
+    if crash is None:
+        said = f": {told['message']}" if told.get("message") else ""
+        crash = Crash(f"the run ended, but its journal could not be written (disk full?){said}", error="JournalError")
     with JournalWriter(directory.path) as journal:
-        journal.append(RunFailed(error=type(error).__name__, message=f"no worker could run it: {error}"))
+        journal.append(LogLine(text=crash.message, level="error"))
+        journal.append(RunFailed(error=crash.error, message=crash.message, exit_code=crash.exit_code))
+    directory.write_result({"status": "failed", "error": crash.error, "message": crash.message})
 
 
-def default_workers() -> int:
-    """Return how many runs go at a time: ``QNB_WORKERS``, else 2 where there are cores for it, else 1."""
-    given = os.environ.get("QNB_WORKERS", "")
-    if given.isdigit():
-        return max(1, int(given))
-    return max(1, min(2, os.cpu_count() or 1))
+def status_of(slots: Iterable[Slot], *, now: float) -> list[dict[str, Any]]:
+    """Return slots as JSON values for the pool's status."""
+    return [
+        {
+            "name": slot.name, "run": slot.run_id, "pid": slot.worker.process() if slot.worker is not None else 0,
+            "threads": slot.threads, "seconds": round(now - slot.since, 1),
+        }
+        for slot in slots
+    ]  # fmt: skip

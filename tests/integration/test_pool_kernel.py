@@ -1,22 +1,19 @@
-"""Real detached workers: success, a user's exception, stop, kill -9 of the worker and of the process that submitted."""
+"""Real detached workers: success, a user's exception, output, stop, limits, kill -9 of the worker, retries."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from qnb.config import Settings
 from qnb.handle import RunHandle
-from qnb.rundir import RunDir
+from qnb.pool.tickets import Ticket
 from qnb.session import Session
 
 MODEL = """
@@ -43,31 +40,46 @@ class Counting:
         return pd.Series(dtype="float32")
 
 
+class Greedy(Counting):
+    def fit(self, dataset, context=None):
+        kept = []
+        while True:
+            kept.append(bytearray(8_000_000))
+            context.emit(MetricLogged(name="mb", value=8.0 * len(kept), step=len(kept)))
+            time.sleep(0.01)
+
+
+class Crashing(Counting):
+    def fit(self, dataset, context=None):
+        import os, pathlib
+        mark = pathlib.Path("crashed")
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), 9)
+        super().fit(dataset, context=context)
+
+
+class Talking(Counting):
+    def fit(self, dataset, context=None):
+        import os
+        print("hello", end="\\n\\n")
+        os.write(2, b"from C\\n")
+        print("x" * 100_000)
+        for i in range(1000):
+            print("flood", i)
+
+
 class Data:
     def __init__(self, handler=None) -> None:
         self.segments = {}
 """
 
-SUBMIT = """
-from pathlib import Path
-import time
-from qnb.config import Settings
-from qnb.session import Session
-session = Session(Settings(work_dir=Path.cwd()))
-task, settings, _ = session.load(open("task.yaml").read(), source="task.yaml")
-handle = session.submit(task, settings, name="orphan")
-while not handle.state.curves:
-    time.sleep(0.02)
-print(handle.run_id, flush=True)
-time.sleep(60)
-"""
 
-
-def workflow(**kwargs: Any) -> str:
+def workflow(model: str = "Counting", recorder: str = "memory:x", **kwargs: Any) -> str:
     inner = ", ".join(f"{k}: {v}" for k, v in kwargs.items())
     return (
-        "qlib_init: {provider_uri: demo, recorder_uri: 'memory:x'}\ntask:\n"
-        f"  model: {{class: Counting, module_path: counting.py, kwargs: {{{inner}}}}}\n"
+        f"qlib_init: {{provider_uri: demo, recorder_uri: '{recorder}'}}\ntask:\n"
+        f"  model: {{class: {model}, module_path: counting.py, kwargs: {{{inner}}}}}\n"
         "  dataset: {class: Data, module_path: counting.py}\n  record: []\n"
     )
 
@@ -97,12 +109,15 @@ def session(folder: Path) -> Iterator[Session]:
         patch.setenv("QNB_WORKERS", "1")
         session = Session(Settings(work_dir=folder))
         yield session
+        pool = session.pool()
         session.close()
+        assert pool.wait_gone(30)
+        assert not list(pool.place.workers.glob("*.json"))
 
 
-def submit(session: Session, **kwargs: Any) -> RunHandle:
+def submit(session: Session, *, ticket: Ticket | None = None, **kwargs: Any) -> RunHandle:
     task, settings, _ = session.load(workflow(**kwargs), source="cell")
-    return session.submit(task, settings, name="count")
+    return session.submit(task, settings, name="count", ticket=ticket or Ticket("", "", retries=0))
 
 
 def test_run_finishes_and_the_worker_stays_warm(session: Session) -> None:
@@ -113,20 +128,34 @@ def test_run_finishes_and_the_worker_stays_warm(session: Session) -> None:
     assert list(first.state.curves["train.l2"].steps) == [1, 2, 3]
     second = submit(session).wait(30)
     assert second.state.pid == first.state.pid
+    until(lambda: not session.pool().place.tickets.names(), seconds=5, what="its ticket is gone")
 
 
 def test_failure_tells_the_users_message(session: Session) -> None:
-    run = submit(session, fail="no rows on Tuesdays").wait(60)
+    run = submit(session, fail="no rows on Tuesdays", ticket=Ticket("", "", retries=3)).wait(60)
     assert run.status == "failed"
     assert run.error == "RuntimeError: no rows on Tuesdays"
     assert run.state.failure is not None
+    assert run.state.attempt == 1  # a user's exception is never tried again
     assert "counting.py" in run.state.failure.traceback
     assert run.directory.result()["status"] == "failed"
+
+
+def test_output_of_the_users_code_is_kept_and_bounded(session: Session) -> None:
+    run = submit(session, model="Talking").wait(60)
+    lines = [log.text for log in run.state.logs]
+    assert lines[0] == "hello"
+    assert any(line.endswith("more characters") and len(line) < 21_000 for line in lines)
+    assert len(lines) < 1000
+    text = run.directory.log_path.read_text(encoding="utf-8")
+    assert "from C\n" in text
+    assert "flood 999\n" in text
 
 
 def test_stop_of_a_running_and_of_a_waiting_run(session: Session) -> None:
     run, waiting = submit(session, n=2000), submit(session, n=2000)
     until(lambda: run.state.curves, seconds=60, what="it trains")
+    assert session.pool().status()["waiting"] == [waiting.run_id]
     waiting.stop()
     run.stop()
     began = time.monotonic()
@@ -150,8 +179,25 @@ def test_stop_escalates_where_the_model_does_not_listen(session: Session) -> Non
     assert 4 < time.monotonic() - began < 10
 
 
-def test_killed_worker_is_noticed_and_replaced(session: Session) -> None:
-    run = submit(session, n=20000)
+def test_time_limit_is_a_failure_with_its_reason(session: Session) -> None:
+    run = submit(session, n=20000, ticket=Ticket("", "", timeout=0.5)).wait(30)
+    assert run.status == "failed"
+    assert run.error == "stopped: time limit of 0.5s reached"
+
+
+def test_memory_cap_ends_the_worker_and_says_so(session: Session) -> None:
+    limit = 400_000_000
+    run = submit(session, model="Greedy", ticket=Ticket("", "", memory=limit, retries=3)).wait(60)
+    assert run.status == "failed"
+    assert str(run.error) == "stopped: out of memory at 0.4 of 0.4 GB; give it more with --memory"
+    assert run.state.attempt == 1
+    following = submit(session).wait(60)
+    assert following.status == "finished", following.error
+    assert following.state.pid != run.state.pid
+
+
+def test_killed_worker_is_noticed_replaced_and_its_recorder_ended(session: Session, folder: Path) -> None:
+    run = submit(session, n=20000, recorder="sqlite:///killed.db")
     until(lambda: run.state.curves, seconds=60, what="it trains")
     pid = run.state.pid
     os.kill(pid, signal.SIGKILL)
@@ -161,29 +207,31 @@ def test_killed_worker_is_noticed_and_replaced(session: Session) -> None:
     assert run.status == "failed"
     assert run.state.failure is not None
     assert run.state.failure.exit_code == -signal.SIGKILL
-    assert "worker 1 was ended by the system (exit -9)" in str(run.error)
+    assert "Worker 1 was ended by the system (exit \u22129, memory 0." in str(run.error)
 
     following = submit(session).wait(60)
     assert following.status == "finished", following.error
     assert following.state.pid != pid
+    assert run.recorder.status == "FAILED"
 
 
-def test_run_outlives_the_process_that_submitted_it(folder: Path) -> None:
-    """Also with its kernel killed the training ends well, and then the worker goes too."""
-    (folder / "task.yaml").write_text(workflow(n=60, wait=0.05), encoding="utf-8")
-    env = os.environ | {"QNB_WORKERS": "1"}
-    root = Path(__file__).resolve().parents[2]
-    env["PYTHONPATH"] = os.pathsep.join([str(root), env.get("PYTHONPATH", "")])
-    with subprocess.Popen(
-        [sys.executable, "-c", SUBMIT], cwd=folder, env=env, stdout=subprocess.PIPE, text=True
-    ) as owner:
-        assert owner.stdout is not None
-        run_id = owner.stdout.readline().strip()
-        owner.kill()
-    run = RunHandle(RunDir(Settings(work_dir=folder).runs_dir / run_id))
-    assert run.status == "running"
-    worker = psutil.Process(run.state.pid)
-    assert run.wait(30).status == "finished", run.error
-    assert len(run.state.curves["train.l2"].steps) == 60
-    gone = lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE  # noqa: E731
-    until(gone, seconds=10, what="the worker has ended itself")
+def test_crashed_run_is_tried_again_in_the_same_recorder(session: Session) -> None:
+    run = submit(
+        session, model="Crashing", recorder="sqlite:///killed.db", ticket=Ticket("", "", retries=1)
+    )  # fmt: skip
+    run.wait(60)
+    assert run.status == "finished", run.error
+    assert run.state.attempt == 2
+    assert list(run.state.curves["train.l2"].steps) == [1, 2, 3]
+    assert run.recorder.status == "FINISHED"
+    assert any("tried again in 1s" in log.text for log in run.state.logs)
+
+
+def test_changed_module_of_the_user_is_imported_anew(session: Session, folder: Path) -> None:
+    (folder / "mine.py").write_text(MODEL.replace("1 / i", "1.0"), encoding="utf-8")
+    text = workflow().replace("counting.py", "mine")
+    task, settings, _ = session.load(f"sys: {{path: '{folder}'}}\n{text}", source="cell")
+    first = session.submit(task, settings).wait(60)
+    assert first.metrics["train.l2"] == 1.0, first.error
+    (folder / "mine.py").write_text(MODEL.replace("1 / i", "2.0"), encoding="utf-8")
+    assert session.submit(task, settings).wait(60).metrics["train.l2"] == 2.0

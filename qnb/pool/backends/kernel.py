@@ -1,64 +1,162 @@
 """Workers that are detached ipykernel processes, so a restart of the notebook's kernel does not end a training.
 
-A worker starts in a session of its own, without the notebook's parent id, with standard output in a log file. It stays
-warm between runs. While its notebook lives it waits for the next run; when the notebook is gone and the run is over,
-it ends itself. Stopping escalates: the file ``stop`` first, then SIGINT, SIGTERM and SIGKILL.
+A worker runs in a session of its own, without the notebook's parent id, with standard output in a log file, and stays
+warm between runs. It is forked from a process that has the libraries loaded, or spawned where that is not possible.
+It belongs to the owner of the pool; when that is gone and the run is over, it ends itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import os
-import signal
+import queue
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from ...errors import PoolError
-from ...events import LogLine, RunFailed, RunStopped
-from ...journal import JournalWriter
+from ...machine import ProcessId, process_id
 from ...rundir import RunDir
-from ...state import load_state
+from ..forks import Forked, ForkServer, Spawned, can_fork, worker_environment
+from ..protocols import Crash, Limits
+from ..watch import supervise
 
 __all__ = ["KernelBackend"]
 
 READY_TIMEOUT = 60.0
-POLL = 0.02
 CLOSE_TIMEOUT = 3.0
-GRACE = (5.0, 5.0, 2.0)
-"""Seconds given to the stop file before SIGINT, to SIGINT before SIGTERM, to SIGTERM before SIGKILL."""
+TOO_LARGE = 2 * 2**30
+"""A worker that kept more memory than this after a run is replaced before the next one."""
 
 _SETUP = """
-import os as _os, threading as _threading, time as _time
+import atexit as _atexit, os as _os, shutil as _shutil, sys as _sys, threading as _threading, time as _time
 from pathlib import Path as _Path
 from qnb.execution import worker as _qnb_worker
+from qnb.machine import ProcessId as _ProcessId
 from qnb.rundir import RunDir as _RunDir
-def _qnb_end_with(pid, began):
-    import psutil
-    while True:
-        _time.sleep(2.0)
-        try:
-            alive = psutil.Process(pid).create_time() == began
-        except psutil.Error:
-            alive = False
-        if not alive and not _qnb_worker.busy():
-            _os._exit(0)
-_threading.Thread(target=_qnb_end_with, args=({pid}, {began!r}), daemon=True).start()
+if {folder!r} not in _sys.path:
+    _sys.path.insert(0, {folder!r})
+def _qnb_end_with(owner, leave):
+    while owner.alive or _qnb_worker.busy():
+        _time.sleep(1.0)
+    try:
+        _atexit._run_exitfuncs()
+    except Exception:
+        pass
+    for name in leave:
+        _shutil.rmtree(name, ignore_errors=True)
+        if _os.path.isfile(name):
+            _os.unlink(name)
+    _os._exit(0)
+_threading.Thread(target=_qnb_end_with, args=(_ProcessId({pid}, {began}), {leave!r}), daemon=True).start()
 """
-_RUN = "_qnb_worker.execute_run(_RunDir(_Path({path!r})), worker={name!r})"
+_RUN = (
+    "_qnb_worker.execute_run(_RunDir(_Path({path!r})), place=_qnb_worker.Place(worker={name!r}, threads={threads},"
+    " memory_limit={memory}, attempt={attempt}, own_process=True))"
+)
+_SETTLE = "_qnb_worker.settle_recorder(_RunDir(_Path({path!r})))"
 
 
 class KernelBackend:
-    """Makes detached ipykernel workers."""
+    """Makes detached ipykernel workers.
 
-    def worker(self, number: int, *, threads: int) -> KernelWorker:
-        """Return worker `number`; its process starts with its first run."""
-        return KernelWorker(number, threads)
+    Parameters
+    ----------
+    folder : Path
+        For connection files and logs; private to the user.
+    work_dir : Path
+        Working folder of the workers.
+    fork : bool
+        Fork workers where the system can.
+    """
+
+    def __init__(self, folder: Path, work_dir: Path, *, fork: bool = True) -> None:
+        self.folder, self.work_dir = Path(folder), Path(work_dir)
+        self._fork = fork and can_fork()
+        self._server: ForkServer | None = None
+        self._lock = threading.Lock()
+        self._count = itertools.count(1)
+        self._libraries: tuple[str, ...] = ()
+
+    def worker(self, number: int) -> KernelWorker:
+        """Return worker `number`; its process starts when it is warmed or with its first run."""
+        return KernelWorker(number, self)
+
+    def prepare(self, libraries: tuple[str, ...]) -> None:
+        """Start the fork server if there is none and have it import `libraries`."""
+        missing = tuple(name for name in libraries if name not in self._libraries)
+        self._libraries += missing
+        server = self._forks()
+        if server is not None and missing:
+            server.preload(missing)
+
+    def close(self) -> None:
+        """End the fork server."""
+        with self._lock:
+            if self._server is not None:
+                self._server.close()
+                self._server = None
+
+    def server_pid(self) -> int:
+        """Return the number of the fork server's process; 0 without one."""
+        return self._server.pid if self._server is not None and self._server.lives else 0
+
+    def start(self, stem: str) -> tuple[Forked | Spawned, Path]:
+        """Start a kernel; returns its process and its connection file.
+
+        Raises
+        ------
+        PoolError
+            When the system starts no process.
+        """
+        name = f"{stem}-{os.getpid()}-{next(self._count)}"
+        connection = _connection_file(self.folder / f"{name}.json")
+        log = self.folder / f"{name}.log"
+        server = self._forks()
+        if server is not None:
+            try:
+                return server.start(str(connection), log, {}), connection
+            except PoolError as error:
+                self._fork = self._fork and server.lives is False  # a dead server is replaced, one that refuses is not
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(f"spawned, not forked: {error}\n")
+        try:
+            with log.open("ab") as output:
+                process = subprocess.Popen(
+                    [
+                        sys.executable, "-m", "ipykernel_launcher", "-f", str(connection),
+                        "--HistoryManager.enabled=False",
+                    ],
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                    cwd=self.work_dir, env=worker_environment(),
+                )  # fmt: skip
+        except OSError as error:
+            raise PoolError(f"the system starts no worker: {error}") from error
+        return Spawned(process), connection
+
+    def _forks(self) -> ForkServer | None:
+        if not self._fork:
+            return None
+        with self._lock:
+            if self._server is None or not self._server.lives:
+                if self._server is not None:
+                    self._server.close()
+                try:
+                    log = self.folder / "forkserver.log"
+                    self._server = ForkServer(log, cwd=self.work_dir, env=worker_environment())
+                except OSError:
+                    self._fork, self._server = False, None
+                    return None
+                self._server.preload(self._libraries)
+            return self._server
 
 
 class KernelWorker:
@@ -68,168 +166,190 @@ class KernelWorker:
     ----------
     number : int
         1-based number, part of the worker's name.
-    threads : int
-        CPU threads for numerical libraries.
+    backend : KernelBackend
+        Starts its processes.
     """
 
-    def __init__(self, number: int, threads: int) -> None:
+    def __init__(self, number: int, backend: KernelBackend) -> None:
         self.name = f"worker {number}"
-        self._threads = threads
-        self._process: subprocess.Popen[bytes] | None = None
+        self._backend = backend
+        self._process: Forked | Spawned | None = None
+        self._connection: Path | None = None
         self._client: Any = None
+        self._dead_run: RunDir | None = None
 
-    def run(self, directory: RunDir) -> None:
+    def process(self) -> int:
+        """Return the number of its process; 0 while there is none."""
+        return self._process.pid if self._process is not None and not self._process.ended else 0
+
+    def run(self, directory: RunDir, limits: Limits) -> Crash | None:
         """Run `directory`; see `qnb.pool.protocols.Worker`."""
-        self._ensure_started(directory)
-        self._client.execute(_RUN.format(path=str(directory.path), name=self.name), silent=True, store_history=False)
-        asked_at: float | None = None
-        step = 0
+        self.warm()
         process = self._process
-        while True:
-            if process is None or process.poll() is not None:
-                self._bury(directory, process.returncode if process else None, stopped=asked_at is not None)
-                return
-            if self._idle():
-                return
-            if asked_at is None and directory.stop_asked():
-                asked_at = time.monotonic()
-            if asked_at is not None and step < len(GRACE) and time.monotonic() - asked_at > sum(GRACE[: step + 1]):
-                self._signal(process, (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)[step])
-                step += 1
+        if process is None:
+            raise PoolError(f"{self.name} has no process")
+        process.name = self.name
+        self._execute(
+            _RUN.format(
+                path=str(directory.path), name=self.name, threads=limits.threads, memory=limits.memory,
+                attempt=limits.attempt,
+            )
+        )  # fmt: skip
+        crash = supervise(process, directory, limits, self._idle)
+        if process.ended:
+            self._dead_run = directory
+            self._abandon()
+        else:
+            self._renew_if_large()
+        return crash
+
+    def warm(self) -> None:
+        """Start the kernel if there is none, and end the recorder of a run that the one before took with it."""
+        if self._process is not None and self._process.ended:
+            self._abandon()
+        if self._process is None:
+            self._start()
+        if self._dead_run is not None:
+            directory, self._dead_run = self._dead_run, None
+            self._execute(_SETTLE.format(path=str(directory.path)))
+            self._wait_idle()
 
     def close(self) -> None:
-        """Ask the kernel to end if it is idle; a busy one ends itself after its run."""
-        if self._client is None:
-            return
-        from jupyter_core.utils import ensure_event_loop
+        """End the kernel, which is idle."""
+        if self._client is not None:
+            from jupyter_core.utils import ensure_event_loop
 
-        self._client.shutdown()
-        if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=CLOSE_TIMEOUT)
-        self._client.stop_channels()
-        self._client = None
-        ensure_event_loop().close()  # the client made one for this thread, which ends now
+            self._client.shutdown()
+            if self._process is not None and not self._process.wait(CLOSE_TIMEOUT):
+                self._process.signal(9)
+            self._abandon()
+            ensure_event_loop().close()  # the client made one for this thread, which ends now
 
-    def _ensure_started(self, directory: RunDir) -> None:
-        if self._process is not None and self._process.poll() is None:
-            return
+    def _start(self) -> None:
         from jupyter_client import BlockingKernelClient
 
-        runtime = directory.path.parent.parent / "workers"
-        runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
-        stem = runtime / f"kernel-{os.getpid()}-{self.name[7:]}-{time.time_ns()}"
-        connection = _connection_file(stem.with_suffix(".json"))
-        settings = directory.request().settings
-        with stem.with_suffix(".log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "ipykernel_launcher", "-f", connection],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                cwd=settings.work_dir, env=_environment(self._threads),
-            )  # fmt: skip
-        self._client = BlockingKernelClient(connection_file=connection)
+        process, connection = self._backend.start(self.name.replace(" ", "-"))
+        self._process, self._connection = process, connection
+        self._client = BlockingKernelClient(connection_file=str(connection))
         self._client.load_connection_file()
         self._client.start_channels()
-        self._wait_ready(stem.with_suffix(".log"))
-        own = psutil.Process()
-        self._client.execute(_SETUP.format(pid=own.pid, began=own.create_time()), silent=True, store_history=False)
+        self._wait_ready()
+        own = process_id()
+        leave = [str(p) for p in _traces(connection)]
+        folder = str(self._backend.work_dir)
+        self._execute(_SETUP.format(pid=own.pid, began=own.began, leave=leave, folder=folder))
         self._wait_idle()
+        connection.with_suffix(".pid").write_text(f"{process.pid} {process.identity.began}", encoding="ascii")
 
-    def _wait_ready(self, log: Path) -> None:
+    def _renew_if_large(self) -> None:
+        from ...machine import private_memory
+
+        if self._process is not None and private_memory(self._process.pid) > TOO_LARGE:
+            self._client.shutdown()
+            if not self._process.wait(CLOSE_TIMEOUT):
+                self._process.signal(9)
+            self._abandon()
+
+    def _execute(self, code: str) -> None:
+        self._drain()
+        self._client.execute(code, silent=True, store_history=False)
+
+    def _wait_ready(self) -> None:
         """Ask for kernel_info until it answers; a worker that ends or stays silent is told with its log."""
-        import queue
-
         end = time.monotonic() + READY_TIMEOUT
         while True:
             self._client.kernel_info()
             with contextlib.suppress(queue.Empty):
-                if self._client.get_shell_msg(timeout=0.5)["msg_type"] == "kernel_info_reply":
-                    break
-            process = self._process
-            dead = process is None or process.poll() is not None
+                if self._client.get_shell_msg(timeout=0.2)["msg_type"] == "kernel_info_reply":
+                    return
+            process, connection = self._process, self._connection
+            dead = process is None or process.ended
             if dead or time.monotonic() > end:
-                self.abandon()
+                log = connection.with_suffix(".log") if connection else Path()
+                text = log.read_text(errors="replace")[-2000:] if log.is_file() else ""
+                if process is not None:
+                    process.signal(9)
+                self._abandon()
                 what = "ended while it started" if dead else f"did not answer within {READY_TIMEOUT:g}s"
-                raise PoolError(
-                    f"the worker {what}; its log {log} ends with:\n{log.read_text(errors='replace')[-2000:]}"
-                )
-        self._drain()
+                raise PoolError(f"the worker {what}; its log ended with:\n{text}")
 
     def _drain(self) -> None:
         """Drop replies to questions that were asked more than once."""
-        import queue
-
         with contextlib.suppress(queue.Empty):
             while True:
                 self._client.get_shell_msg(timeout=0)
 
-    def abandon(self) -> None:
-        """Kill the process and forget it."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
-        if self._client is not None:
-            self._client.stop_channels()
-            self._client = None
-
     def _wait_idle(self) -> None:
         end = time.monotonic() + READY_TIMEOUT
-        while not self._idle():
-            if time.monotonic() > end or (self._process is not None and self._process.poll() is not None):
-                raise PoolError("worker did not become ready; see the log in .qnb/workers")
+        while not self._idle(0.2):
+            if time.monotonic() > end or self._process is None or self._process.ended:
+                raise PoolError(f"the worker did not become ready; see the log in {self._backend.folder}")
 
-    def _idle(self) -> bool:
-        """Return True once the kernel said that it finished what it was last asked; waits a moment for it."""
-        import queue
-
+    def _idle(self, seconds: float) -> bool:
+        """Return True once the kernel said that it finished what it was last asked; waits at most `seconds`."""
         try:
-            message = self._client.get_shell_msg(timeout=POLL)
+            message = self._client.get_shell_msg(timeout=seconds)
         except queue.Empty:
             return False
         if message["msg_type"] == "execute_reply" and message["content"].get("status") == "error":
             raise PoolError("the worker could not start the run: " + str(message["content"].get("evalue", "")))
-        return message["msg_type"] == "execute_reply"
+        return bool(message["msg_type"] == "execute_reply")
 
-    def _signal(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-        process.send_signal(number)
-
-    def _bury(self, directory: RunDir, code: int | None, *, stopped: bool) -> None:
-        """Write the ending that the dead process could not write."""
+    def _abandon(self) -> None:
+        """Forget the process, which is gone, and remove what it left."""
         self._process = None
         if self._client is not None:
             self._client.stop_channels()
             self._client = None
-        if load_state(directory.path).is_over:
-            return
-        with JournalWriter(directory.path) as journal:
-            if stopped:
-                journal.append(RunStopped(reason="ended by a signal after it did not answer the request to stop"))
-                directory.write_result({"status": "stopped", "message": "ended by a signal"})
-                return
-            message = f"{self.name} was ended by the system (exit {code})"
-            journal.append(LogLine(text=message, level="error"))
-            journal.append(RunFailed(error="WorkerDied", message=message, exit_code=code))
-            directory.write_result({"status": "failed", "error": "WorkerDied", "message": message})
+        if self._connection is not None:
+            _remove(_traces(self._connection))
+            self._connection = None
 
 
-def _connection_file(path: Path) -> str:
+def sweep(folder: Path) -> list[ProcessId]:
+    """Remove what dead workers left in `folder`; returns those that still live.
+
+    Called by a new owner of the pool, which holds the lock, before it starts workers of its own.
+    """
+    living = []
+    for connection in Path(folder).glob("*.json"):
+        with contextlib.suppress(OSError, ValueError):
+            pid, began = connection.with_suffix(".pid").read_text(encoding="ascii").split()
+            worker = ProcessId(int(pid), float(began))
+            if worker.alive:
+                living.append(worker)
+                continue
+        _remove(_traces(connection))
+    return living
+
+
+def _traces(connection: Path) -> list[Path]:
+    """Return the files and folders that belong to a connection file."""
+    found = [connection, connection.with_suffix(".pid"), connection.with_suffix(".log")]
+    with contextlib.suppress(OSError, ValueError):
+        info = json.loads(connection.read_text(encoding="utf-8"))
+        sockets = Path(str(info.get("ip", ""))).parent
+        if info.get("transport") == "ipc" and sockets.name.startswith("qnb-"):
+            found.append(sockets)
+    return found
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _connection_file(path: Path) -> Path:
     """Write a connection file: sockets in a private folder where the system has them, else loopback TCP."""
     from jupyter_client.connect import write_connection_file
 
     key = os.urandom(32).hex().encode()
     if sys.platform == "win32":
-        return write_connection_file(str(path), ip="127.0.0.1", key=key)[0]
+        write_connection_file(str(path), ip="127.0.0.1", key=key)
+        return path
     sockets = Path(tempfile.mkdtemp(prefix="qnb-"))  # mode 0700; short, as socket paths must be
-    return write_connection_file(str(path), ip=str(sockets / "k"), transport="ipc", key=key)[0]
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """Return the worker's environment: no tie to the notebook's life, threads limited to its share of the cores."""
-    env = {k: v for k, v in os.environ.items() if k not in ("JPY_PARENT_PID", "JPY_SESSION_NAME", "MPLBACKEND")}
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        env[name] = str(threads)
-    package_root = str(Path(__file__).resolve().parents[3])
-    env["PYTHONPATH"] = os.pathsep.join(p for p in (env.get("PYTHONPATH"), package_root) if p)
-    env["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
-    return env
+    write_connection_file(str(path), ip=str(sockets / "k"), transport="ipc", key=key)
+    return path

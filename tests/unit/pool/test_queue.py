@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from qnb import registry
-from qnb.errors import PoolError
+from qnb.errors import ConfigError, PoolError
 from qnb.events import RunFinished, RunStarted
-from qnb.journal import JournalWriter
-from qnb.pool.queue import Pool, default_workers
+from qnb.journal import JournalWriter, read_journal
+from qnb.pool import queue
+from qnb.pool.place import Place, PoolSettings, default_settings
+from qnb.pool.protocols import Crash, Limits
+from qnb.pool.queue import Pool
+from qnb.pool.tickets import Ticket
 from qnb.rundir import RunDir
 from qnb.state import load_state
 
@@ -25,20 +28,36 @@ class Gate:
         self.name = "gate"
         self.open = threading.Event()
         self.begun: list[str] = []
+        self.limits: list[Limits] = []
         self.closed = 0
+        self.warmed = 0
+        self.alive = True
         self.broken: set[str] = set()
+        self.crashes: dict[str, list[Crash]] = {}
 
-    def worker(self, number: int, *, threads: int) -> Gate:
+    def worker(self, number: int) -> Gate:
         return self
 
-    def run(self, directory: RunDir) -> None:
+    def prepare(self, libraries: tuple[str, ...]) -> None: ...
+
+    def run(self, directory: RunDir, limits: Limits) -> Crash | None:
         self.begun.append(directory.run_id)
+        self.limits.append(limits)
         if directory.run_id in self.broken:
             raise PoolError("no room")
+        if self.crashes.get(directory.run_id):
+            return self.crashes[directory.run_id].pop(0)
         with JournalWriter(directory.path) as journal:
-            journal.append(RunStarted(pid=1))
+            journal.append(RunStarted(pid=1, attempt=limits.attempt))
             self.open.wait(10)
             journal.append(RunFinished())
+        return None
+
+    def warm(self) -> None:
+        self.warmed += 1
+
+    def process(self) -> int:
+        return int(self.alive)
 
     def close(self) -> None:
         self.closed += 1
@@ -46,15 +65,19 @@ class Gate:
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    monkeypatch.setattr(queue, "BACKOFF", (0.05, 0.1))
     gate = Gate()
-    monkeypatch.setattr(registry, "find", lambda family, name: lambda: gate)
     yield gate
     gate.open.set()
 
 
-def directory(folder: Path, name: str) -> RunDir:
+def pool_of(gate: Gate, **settings: float) -> Pool:
+    return Pool(gate, PoolSettings(**{"workers": 1, "threads": 4, **settings}))  # type: ignore[arg-type]
+
+
+def ticket(folder: Path, name: str, **values: int) -> Ticket:
     (folder / name).mkdir()
-    return RunDir(folder / name)
+    return Ticket(name, str(folder / name), order=len(list(folder.iterdir())), **values)  # type: ignore[arg-type]
 
 
 def soon(condition: object) -> None:
@@ -64,38 +87,46 @@ def soon(condition: object) -> None:
         time.sleep(0.005)
 
 
-def test_runs_wait_their_turn(gate: Gate, tmp_path: Path) -> None:
-    pool = Pool("gate", workers=1, threads=2)
-    runs = [directory(tmp_path, name) for name in "abc"]
-    for run in runs:
-        pool.submit(run)
+def test_runs_wait_their_turn_and_the_preferred_goes_first(gate: Gate, tmp_path: Path) -> None:
+    pool = pool_of(gate)
+    runs = [ticket(tmp_path, name, priority=name == "d") for name in "abcd"]
+    pool.submit(runs[0])
     soon(lambda: gate.begun == ["a"])
-    assert pool.waiting() == ["b", "c"]
+    for run in runs[1:]:
+        pool.submit(run)
+    assert [t.run_id for t in pool.waiting()] == ["d", "b", "c"]
+    assert [s.run_id for s in pool.slots()] == ["a"]
     gate.open.set()
-    soon(lambda: all(load_state(run.path).status == "finished" for run in runs))
-    assert gate.begun == ["a", "b", "c"]
+    soon(lambda: all(load_state(run.run.path).status == "finished" for run in runs))
+    assert gate.begun == ["a", "d", "b", "c"]
     pool.close()
-    assert gate.closed == 1
+    soon(lambda: gate.closed == 2)  # the worker and the backend
 
 
-def test_as_many_at_a_time_as_there_are_workers(gate: Gate, tmp_path: Path) -> None:
-    pool = Pool("gate", workers=2, threads=2)
-    for name in "abc":
-        pool.submit(directory(tmp_path, name))
+def test_as_many_at_a_time_as_are_allowed_and_they_share_the_threads(gate: Gate, tmp_path: Path) -> None:
+    pool = pool_of(gate, workers=2)
+    pool.submit(ticket(tmp_path, "a"))
+    soon(lambda: gate.begun == ["a"])
+    for name in "bc":
+        pool.submit(ticket(tmp_path, name))
     soon(lambda: sorted(gate.begun) == ["a", "b"])
-    assert pool.waiting() == ["c"]
+    assert [limits.threads for limits in gate.limits] == [4, 2]
+    assert [t.run_id for t in pool.waiting()] == ["c"]
+    pool.configure(PoolSettings(workers=3, threads=4))
+    pool.submit(pool.waiting()[0])
+    soon(lambda: sorted(gate.begun) == ["a", "b", "c"])
     gate.open.set()
     pool.close()
 
 
 def test_waiting_run_that_was_stopped_never_starts(gate: Gate, tmp_path: Path) -> None:
-    pool = Pool("gate", workers=1, threads=1)
-    first, second = directory(tmp_path, "a"), directory(tmp_path, "b")
+    pool = pool_of(gate)
+    first, second = ticket(tmp_path, "a"), ticket(tmp_path, "b")
     pool.submit(first)
     pool.submit(second)
-    second.ask_to_stop()
+    second.run.ask_to_stop()
     gate.open.set()
-    soon(lambda: load_state(second.path).status == "stopped")
+    soon(lambda: load_state(second.run.path).status == "stopped")
     assert gate.begun == ["a"]
     pool.close()
 
@@ -103,21 +134,121 @@ def test_waiting_run_that_was_stopped_never_starts(gate: Gate, tmp_path: Path) -
 def test_worker_that_cannot_start_fails_its_run_only(gate: Gate, tmp_path: Path) -> None:
     gate.broken.add("a")
     gate.open.set()
-    pool = Pool("gate", workers=1, threads=1)
-    first, second = directory(tmp_path, "a"), directory(tmp_path, "b")
+    pool = pool_of(gate)
+    first, second = ticket(tmp_path, "a"), ticket(tmp_path, "b")
     pool.submit(first)
     pool.submit(second)
-    soon(lambda: load_state(second.path).status == "finished")
-    failed = load_state(first.path)
+    soon(lambda: load_state(second.run.path).status == "finished")
+    failed = load_state(first.run.path)
     assert failed.failure is not None
     assert failed.failure.message == "no worker could run it: no room"
     pool.close()
     with pytest.raises(PoolError, match="closed"):
-        pool.submit(directory(tmp_path, "c"))
+        pool.submit(ticket(tmp_path, "c"))
+
+
+def test_crash_is_tried_again_after_a_while_and_then_told(gate: Gate, tmp_path: Path) -> None:
+    gate.open.set()
+    died = Crash("Worker 1 was ended by the system (exit −9)", exit_code=-9)
+    gate.crashes = {"once": [died], "always": [died] * 5, "hopeless": [Crash("out of memory", again=False)] * 2}
+    pool = pool_of(gate)
+    runs = {name: ticket(tmp_path, name, retries=2) for name in gate.crashes}
+    for run in runs.values():
+        pool.submit(run)
+    soon(lambda: all(load_state(run.run.path).is_over for run in runs.values()))
+    states = {name: load_state(run.run.path) for name, run in runs.items()}
+    assert states["once"].status == "finished"
+    assert states["once"].attempt == 2
+    assert [gate.begun.count(name) for name in runs] == [2, 3, 1]
+    assert states["always"].failure.message.endswith("(exit −9). Tried 3 times.")  # type: ignore[union-attr]
+    assert states["hopeless"].failure.message == "out of memory"  # type: ignore[union-attr]
+    times = [e.event.time for e in read_journal(runs["always"].run.path)]
+    assert times == sorted(times)
+    pool.close()
+
+
+def test_dead_worker_is_replaced_before_the_next_run_needs_it(gate: Gate, tmp_path: Path) -> None:
+    gate.open.set()
+    gate.alive = False
+    pool = pool_of(gate)
+    pool.submit(ticket(tmp_path, "a"))
+    soon(lambda: gate.warmed == 1)
+    pool.close()
+
+
+def test_idle_worker_is_ended(gate: Gate, tmp_path: Path) -> None:
+    gate.open.set()
+    pool = pool_of(gate, idle_minutes=0.002)
+    run = ticket(tmp_path, "a")
+    pool.submit(run)
+    soon(lambda: load_state(run.run.path).is_over and not pool.slots())
+    assert gate.closed == 1
+    pool.close()
+
+
+def test_full_disk_delays_the_ending(gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "DISK_WAIT", 0.02)
+    full = threading.Event()
+    full.set()
+    real = JournalWriter.append
+
+    def append(writer: JournalWriter, event: object) -> int:
+        if full.is_set():
+            raise OSError(28, "No space left on device")
+        return real(writer, event)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(JournalWriter, "append", append)
+    gate.crashes = {"a": [Crash("gone", again=False)]}
+    pool = pool_of(gate)
+    run = ticket(tmp_path, "a")
+    pool.submit(run)
+    soon(lambda: gate.begun)
+    time.sleep(0.1)
+    full.clear()
+    soon(lambda: load_state(run.run.path).status == "failed")
+    pool.close()
 
 
 @pytest.mark.parametrize(("given", "number"), [("3", 3), ("0", 1), ("many", None)])
 def test_number_of_workers(monkeypatch: pytest.MonkeyPatch, given: str, number: int | None) -> None:
     monkeypatch.setenv("QNB_WORKERS", given)
-    assert default_workers() == (number or default_workers())
-    assert default_workers() in (1, 2, 3)
+    limits = default_settings()
+    assert limits.workers == (number or limits.threads)
+
+
+def test_tickets_keep_their_order_whatever_the_clock_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(tmp_path).make()
+    for name, now in (("a", 2000), ("b", 1000), ("c", 1500)):
+        monkeypatch.setattr(time, "time_ns", lambda now=now: now)
+        place.tickets.put(Ticket(name, str(tmp_path / name), retries=3))
+    place.tickets.put(Ticket("d", str(tmp_path / "d"), priority=1))
+    assert [t.run_id for t in place.tickets] == ["d", "a", "b", "c"]
+    assert place.tickets.get("b").retries == 3  # type: ignore[union-attr]
+    (place.tickets.folder / "torn.json").write_text("{", encoding="utf-8")
+    place.tickets.remove("a")
+    assert [t.run_id for t in place.tickets] == ["d", "b", "c"]
+
+
+def test_settings_are_checked_kept_and_have_a_share_of_the_memory(tmp_path: Path) -> None:
+    limits = PoolSettings(workers=2, threads=4)
+    place = Place(tmp_path)
+    place.write_settings({"workers": 3, "memory_gb": 1.5, "colour": "red"})
+    assert place.settings(limits).workers == 3
+    assert place.settings(limits).memory == 1.5 * 2**30
+    assert limits.memory > PoolSettings(workers=4, threads=4).memory > 0
+    for wrong, words in (({"worker": 2}, "did you mean 'workers'"), ({"workers": 0}, "1 or more")):
+        with pytest.raises(ConfigError, match=words):
+            limits.with_(wrong)
+
+
+def test_nobody_to_wake_and_clients_that_are_gone(tmp_path: Path) -> None:
+    from qnb.machine import ProcessId
+
+    place = Place(tmp_path).make()
+    assert not place.wake()
+    place.register()
+    place.register(ProcessId(2**22 + 1, 5))
+    assert len(place.clients()) == 1
+    place.forget()
+    assert place.clients() == []
+    assert oct(place.folder.stat().st_mode & 0o777) == "0o700"

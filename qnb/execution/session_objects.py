@@ -1,0 +1,94 @@
+"""What a warm worker takes over from the notebook for one run, and what it forgets of the run before.
+
+Classes that were defined in a notebook's cell come by value: `cloudpickle` bytes in the run's directory, which only
+this user's own workers read. Modules of the user that changed on disk since the last run are imported anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import PoolError
+from ..rundir import RunDir
+
+__all__ = ["fresh_modules", "notebook_objects"]
+
+_seen: dict[str, tuple[str, int]] = {}
+
+
+@contextmanager
+def notebook_objects(directory: RunDir) -> Iterator[None]:
+    """Have the classes that came with the run in ``__main__`` while it is open.
+
+    Raises
+    ------
+    PoolError
+        When the file is another user's, or cannot be read back here.
+    """
+    path = directory.objects_path
+    if not path.exists():
+        yield
+        return
+    if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
+        raise PoolError(f"{path} belongs to another user and is not read; run the cell again yourself")
+    import cloudpickle
+
+    try:
+        objects: dict[str, Any] = cloudpickle.loads(path.read_bytes())
+    except Exception as error:
+        raise PoolError(
+            f"the notebook's classes cannot be rebuilt in the worker: {type(error).__name__}: {error}; "
+            "import what they use inside their methods, or move them to a .py file"
+        ) from error
+    main = sys.modules["__main__"]
+    before = {name: getattr(main, name) for name in objects if hasattr(main, name)}
+    for name, value in objects.items():
+        setattr(main, name, value)
+    try:
+        yield
+    finally:
+        for name in objects:
+            if name in before:
+                setattr(main, name, before[name])
+            elif hasattr(main, name):
+                delattr(main, name)
+
+
+@contextmanager
+def fresh_modules(folders: Iterable[str | Path]) -> Iterator[tuple[str, ...]]:
+    """Drop modules whose file below `folders` changed since they were imported; yields their names.
+
+    When one changed, all of that place go, since they may have taken names from it.
+    """
+    roots = tuple(f"{Path(folder).resolve()}{os.sep}" for folder in folders if folder)
+    own = _own_modules(roots)
+    dropped: tuple[str, ...] = ()
+    if any(name in _seen and _seen[name] != mark for name, mark in own.items()):
+        dropped = tuple(own)
+        for name in own:
+            sys.modules.pop(name, None)
+        _seen.clear()
+        importlib.invalidate_caches()
+    try:
+        yield dropped
+    finally:
+        _seen.update({name: mark for name, mark in _own_modules(roots).items() if name not in _seen})
+
+
+def _own_modules(roots: tuple[str, ...]) -> dict[str, tuple[str, int]]:
+    """Return the user's modules below `roots` with the file and the time it was changed."""
+    own = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if not file.startswith(roots) or "site-packages" in file or name.startswith(("qnb", "__main__")):
+            continue
+        with contextlib.suppress(OSError):
+            own[name] = (file, os.stat(file).st_mtime_ns)
+    return own

@@ -1,0 +1,236 @@
+"""The owner's side of the fork server: starts it, asks it for workers, hears of their end."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ..errors import PoolError
+from ..machine import ProcessId, process_id
+
+__all__ = ["ForkServer", "Forked", "Spawned", "can_fork", "signal_group", "worker_environment"]
+
+READY_TIMEOUT = 120.0
+ANSWER_TIMEOUT = 30.0
+
+
+def can_fork() -> bool:
+    """Return whether workers can be forked here; macOS's own libraries do not survive it, Windows has no fork."""
+    return sys.platform.startswith("linux") and hasattr(os, "fork")
+
+
+class ForkServer:
+    """One fork server; safe for several threads.
+
+    Parameters
+    ----------
+    log : Path
+        File for its output.
+    cwd : Path
+        Working folder of the workers.
+    env : mapping of str to str
+        Environment of the workers.
+    """
+
+    def __init__(self, log: Path, *, cwd: Path, env: Mapping[str, str]) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs, log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "qnb.pool.forkserver", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True, cwd=cwd, env=dict(env),
+            )  # fmt: skip
+        self._socket = ours
+        self._changed = threading.Condition()
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._codes: dict[int, int] = {}
+        self._ready = self._gone = False
+        self._reader = threading.Thread(target=self._read, name="qnb-forks", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Number of the server's process."""
+        return self._process.pid
+
+    @property
+    def lives(self) -> bool:
+        """Whether it can still fork."""
+        return not self._gone and self._process.poll() is None
+
+    def start(self, connection: str, log: Path, env: Mapping[str, str]) -> Forked:
+        """Fork a worker that listens on `connection`.
+
+        Raises
+        ------
+        PoolError
+            When the server cannot fork; a worker can be spawned instead.
+        """
+        number = next(self._numbers)
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._ready or not self.lives, timeout=READY_TIMEOUT):
+                raise PoolError(f"the fork server did not load its libraries within {READY_TIMEOUT:g}s")
+        self._send({"start": number, "connection": connection, "log": str(log), "env": dict(env)})
+        with self._changed:
+            answered = self._changed.wait_for(lambda: number in self._answers or not self.lives, timeout=ANSWER_TIMEOUT)
+            answer = self._answers.pop(number, {})
+        if not answered or "pid" not in answer:
+            raise PoolError(f"the fork server started no worker: {answer.get('why', 'it does not answer')}")
+        return Forked(self, int(answer["pid"]))
+
+    def preload(self, libraries: tuple[str, ...]) -> None:
+        """Have it import libraries when it has nothing else to do."""
+        if libraries:
+            with contextlib.suppress(PoolError):
+                self._send({"preload": list(libraries)})
+
+    def code(self, pid: int) -> int | None:
+        """Return the exit status of a worker; None while it lives."""
+        with self._changed:
+            return self._codes.get(pid)
+
+    def wait(self, pid: int, seconds: float) -> bool:
+        """Return whether worker `pid` has ended within `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: pid in self._codes or self._gone, timeout=seconds)
+
+    def close(self) -> None:
+        """End the server; its workers go on."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        try:
+            self._process.wait(timeout=2.0)
+        except subprocess.TimeoutExpired:  # in the middle of an import
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(timeout=2.0)
+        self._socket.close()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
+        except OSError as error:
+            raise PoolError(f"the fork server is gone: {error}") from error
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError), self._socket.makefile("r", encoding="utf-8") as lines:
+            for line in lines:
+                message = json.loads(line)
+                with self._changed:
+                    if "ended" in message:
+                        self._codes[int(message["ended"])] = int(message["code"])
+                    elif "started" in message:
+                        self._answers[int(message["started"])] = message
+                    elif "refused" in message:
+                        self._answers[int(message["refused"])] = message
+                    elif "ready" in message:
+                        self._ready = True
+                    self._changed.notify_all()
+        with self._changed:
+            self._gone = True
+            self._changed.notify_all()
+
+
+class Forked:
+    """A worker that the fork server made: it is not our child, so the server tells its end."""
+
+    name = "worker"
+
+    def __init__(self, server: ForkServer, pid: int) -> None:
+        self._server = server
+        self.pid = pid
+        self._identity = process_id(pid)
+
+    @property
+    def identity(self) -> ProcessId:
+        """Number and beginning."""
+        return self._identity
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self.exit_code is not None or (not self._server.lives and not self._identity.alive)
+
+    @property
+    def exit_code(self) -> int | None:
+        """Status, negative for a signal."""
+        return self._server.code(self.pid)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it and its children."""
+        if not self.ended:
+            signal_group(self.pid, number)
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether it has ended within `seconds`."""
+        return self._server.wait(self.pid, seconds) and self.ended
+
+
+class Spawned:
+    """A worker that is our own child."""
+
+    name = "worker"
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+        self.identity = process_id(process.pid)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process.poll() is not None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Status, negative for a signal."""
+        return self._process.returncode
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it and its children."""
+        if not self.ended:
+            signal_group(self.pid, number)
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether it has ended within `seconds`."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=seconds)
+        return self.ended
+
+
+def signal_group(pid: int, number: int) -> None:
+    """Send a signal to process `pid`; the last ones, which end it, also to what it started."""
+    kill = getattr(signal, "SIGKILL", signal.SIGTERM)
+    with contextlib.suppress(OSError, psutil.Error):
+        if number in (signal.SIGTERM, kill) and hasattr(os, "killpg") and os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            psutil.Process(pid).send_signal(number)
+
+
+def worker_environment() -> dict[str, str]:
+    """Return the workers' environment: no tie to the notebook's life, threads that wait asleep.
+
+    Numerical libraries start with one thread; a run is given its share of the cores when it begins.
+    """
+    env = {k: v for k, v in os.environ.items() if k not in ("JPY_PARENT_PID", "JPY_SESSION_NAME", "MPLBACKEND")}
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        env[name] = "1"
+    env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    package_root = str(Path(__file__).resolve().parents[2])
+    env["PYTHONPATH"] = os.pathsep.join(p for p in (env.get("PYTHONPATH"), package_root) if p)
+    env["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+    return env

@@ -1,0 +1,128 @@
+"""Watches over one run in one process: stop, time, memory, death.
+
+1. Every `POLL` seconds: has the process ended, has it said that it is idle, was the run asked to stop?
+2. A request to stop escalates: the file ``stop`` first, then SIGINT, SIGTERM and SIGKILL (`GRACE`).
+3. A run that takes longer than it may is asked to stop for that reason, and escalates likewise.
+4. A process that has more memory of its own than it may is killed at once: asking takes memory, too.
+5. A process that is gone without an ending in the journal is a crash, which the pool decides about.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from ..events import RunStopped
+from ..journal import JournalWriter
+from ..machine import private_memory
+from ..rundir import TIME_LIMIT, RunDir
+from ..state import load_state
+from .protocols import Crash, Limits
+
+__all__ = ["GRACE", "POLL", "Watched", "supervise", "write_stopped"]
+
+POLL = 0.1
+MEMORY_POLL = 0.1
+GRACE = (5.0, 5.0, 2.0)
+"""Seconds given to the stop file before SIGINT, to SIGINT before SIGTERM, to SIGTERM before SIGKILL."""
+_STEPS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+class Watched(Protocol):
+    """A process that runs a task."""
+
+    name: str
+    pid: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its status, negative for a signal; None where it is not known."""
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and those it started."""
+
+
+def supervise(process: Watched, directory: RunDir, limits: Limits, idle: Callable[[float], bool]) -> Crash | None:
+    """Return when the run in `directory` is over: None with an ending, else how its process died.
+
+    Parameters
+    ----------
+    process : Watched
+        Runs the task.
+    directory : RunDir
+        The run.
+    limits : Limits
+        Its time and memory.
+    idle : callable
+        Waits at most the seconds it is given and returns whether the process says that the run is over.
+    """
+    began = time.monotonic()
+    asked_at: float | None = None
+    step = 0
+    most = next_look = 0.0
+    while True:
+        if process.ended:
+            return _died(process, directory, limits, int(most), asked=asked_at is not None)
+        if idle(POLL):
+            return None
+        now = time.monotonic()
+        if now >= next_look:
+            next_look = now + MEMORY_POLL
+            most = private_memory(process.pid) or most
+            if limits.memory and most > limits.memory:
+                return _too_large(process, directory, limits, int(most))
+        if asked_at is None:
+            if limits.timeout and now - began > limits.timeout:
+                directory.ask_to_stop(f"{TIME_LIMIT} of {limits.timeout:g}s reached")
+            if directory.stop_asked():
+                asked_at = now
+        elif step < len(GRACE) and now - asked_at > sum(GRACE[: step + 1]):
+            process.signal(_STEPS[step])
+            step += 1
+
+
+def write_stopped(directory: RunDir, reason: str, *, interrupted: bool = False) -> None:
+    """Write the ending of a run that its process did not write."""
+    if load_state(directory.path).is_over:
+        return
+    with JournalWriter(directory.path) as journal:
+        journal.append(RunStopped(reason=reason, resumable=directory.has_checkpoint, interrupted=interrupted))
+    directory.write_result({"status": "interrupted" if interrupted else "stopped", "message": reason})
+
+
+def _too_large(process: Watched, directory: RunDir, limits: Limits, memory: int) -> Crash | None:
+    process.signal(_STEPS[-1])
+    end = time.monotonic() + GRACE[-1]
+    while not process.ended and time.monotonic() < end:
+        time.sleep(0.01)
+    if load_state(directory.path).is_over:
+        return None
+    message = f"stopped: out of memory at {_gb(memory)} of {_gb(limits.memory)} GB; give it more with --memory"
+    return Crash(message, error="OutOfMemory", exit_code=process.exit_code, again=False)
+
+
+def _died(process: Watched, directory: RunDir, limits: Limits, memory: int, *, asked: bool) -> Crash | None:
+    if load_state(directory.path).is_over:
+        return None
+    if asked:
+        reason = directory.stop_reason()
+        if reason.startswith(TIME_LIMIT):
+            return Crash(f"stopped: {reason}", error="TimeLimit", exit_code=process.exit_code, again=False)
+        write_stopped(directory, "ended by a signal after it did not answer the request to stop")
+        return None
+    code = process.exit_code
+    words = [] if code is None else [f"exit {code}".replace("-", "\u2212")]
+    if memory:
+        words.append(f"memory {_gb(memory)}" + (f" of {_gb(limits.memory)} GB" if limits.memory else " GB"))
+    name = process.name[:1].upper() + process.name[1:]
+    return Crash(f"{name} was ended by the system" + (f" ({', '.join(words)})" if words else ""), exit_code=code)
+
+
+def _gb(value: int) -> str:
+    return f"{value / 2**30:.1f}"
