@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .errors import QnbError
     from .handle import RunHandle
     from .magics import load_ipython_extension, unload_ipython_extension
-    from .notebook import compare, runs
+    from .notebook import compare, runs, what_if
     from .recorder import R
 
 __version__ = "0.1.0"
@@ -32,6 +32,7 @@ __all__ = [
     "runs",
     "unload_ipython_extension",
     "wait",
+    "what_if",
 ]
 
 _HOMES = {
@@ -46,6 +47,7 @@ _HOMES = {
     "runs": "qnb.notebook",
     "unload_ipython_extension": "qnb.magics",
     "wait": "qnb.api",
+    "what_if": "qnb.notebook",
 }
 
 

@@ -1,4 +1,4 @@
-"""What ``import qnb`` offers for looking at runs: `runs`, `compare`."""
+"""What ``import qnb`` offers for looking at runs: `runs`, `compare`, `what_if`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from .handle import RunHandle
     from .panels.browser import RunsBrowser
     from .panels.compare import Comparison
+    from .panels.whatif import WhatIfPanel
 
-__all__ = ["compare", "runs"]
+__all__ = ["compare", "runs", "what_if"]
 
 
 def runs(filter: str = "", *, experiment: str = "", uri: str = "") -> RunsBrowser:
@@ -81,3 +82,34 @@ def compare(*given: RunHandle | str, uri: str = "") -> Comparison:
     found = [find_run(place, g if isinstance(g, str) else g.run_id) for g in given]
     store = open_store(place)
     return compare_parts([load_part(store, run, label) for run, label in zip(found, labels_of(found), strict=True)])
+
+
+def what_if(run: RunHandle | str) -> WhatIfPanel:
+    """Return sliders for topk, n_drop, costs, price limit and deal price of a finished run.
+
+    The backtest alone is run again, on the predictions that the run kept.
+
+    Parameters
+    ----------
+    run : RunHandle or str
+        A finished run of this folder with a portfolio record: its handle, name, id or the beginning of an id.
+
+    Raises
+    ------
+    UnknownNameError
+        For a run that is not there.
+    BacktestError
+        It has not finished or has no backtest.
+
+    Examples
+    --------
+    >>> panel = qnb.what_if("lgb158")  # doctest: +SKIP
+    >>> panel.move(topk=30, open_cost=10)  # doctest: +SKIP
+    >>> print(panel.to_yaml())  # doctest: +SKIP
+    """
+    from .handle import RunHandle
+    from .panels.whatif import WhatIfPanel
+    from .rundir import find_run_dir
+
+    handle = RunHandle(find_run_dir(current_settings().runs_dir, run)) if isinstance(run, str) else run
+    return WhatIfPanel(handle)

@@ -16,11 +16,28 @@ from .signal import fill_prediction
 from .spec import ExchangeSpec
 from .strategy import Strategy
 
-__all__ = ["BACKTEST_KEYS", "backtest_from_config", "exchange_from_config"]
+__all__ = ["BACKTEST_KEYS", "DEFAULT_CONFIG", "backtest_from_config", "exchange_from_config"]
 
 _PARTS = ("strategy", "backtest", "executor", "mode")
 BACKTEST_KEYS = ("start_time", "end_time", "account", "benchmark", "exchange_kwargs", "pos_type", "mode")
 """Keys of the ``backtest`` section."""
+DEFAULT_CONFIG: Mapping[str, Any] = {
+    "strategy": {"class": "TopkDropoutStrategy", "kwargs": {"signal": "<PRED>", "topk": 50, "n_drop": 5}},
+    "backtest": {
+        "start_time": None,
+        "end_time": None,
+        "account": 1e8,
+        "benchmark": "SH000300",
+        "exchange_kwargs": {
+            "limit_threshold": 0.095,
+            "deal_price": "close",
+            "open_cost": 0.0005,
+            "close_cost": 0.0015,
+            "min_cost": 5,
+        },
+    },
+}
+"""What a portfolio record without a configuration does."""
 _ACCOUNT, _BENCHMARK = 1e9, "SH000300"
 
 

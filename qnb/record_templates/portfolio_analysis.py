@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..backtest import BacktestResult, indicator_analysis
-from ..backtest.config import backtest_from_config
+from ..backtest.config import DEFAULT_CONFIG, backtest_from_config
 from ..config import current_settings
 from ..data.provider import open_store
 from ..errors import ConfigError, Problem
@@ -19,22 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PortAnaRecord"]
 
-DEFAULT_CONFIG: Mapping[str, Any] = {
-    "strategy": {"class": "TopkDropoutStrategy", "kwargs": {"signal": "<PRED>", "topk": 50, "n_drop": 5}},
-    "backtest": {
-        "start_time": None,
-        "end_time": None,
-        "account": 1e8,
-        "benchmark": "SH000300",
-        "exchange_kwargs": {
-            "limit_threshold": 0.095,
-            "deal_price": "close",
-            "open_cost": 0.0005,
-            "close_cost": 0.0015,
-            "min_cost": 5,
-        },
-    },
-}
 FREQ = "1day"
 _DAILY = ("day", "1day", "d", "1d")
 _METHODS = ("mean", "amount_weighted", "value_weighted")

@@ -1,0 +1,45 @@
+"""Finds what a what-if needs of a run: its portfolio record, its predictions, its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..backtest.config import DEFAULT_CONFIG
+from ..errors import BacktestError
+from ..handle import RunHandle
+from .engine import WhatIf
+
+__all__ = ["what_if_of"]
+
+_RECORDS = ("PortAnaRecord", "MultiPassPortAnaRecord", "portfolio_analysis", "multi_pass_portfolio_analysis")
+
+
+def what_if_of(handle: RunHandle) -> WhatIf:
+    """Return the run's backtest, ready to be run again.
+
+    Raises
+    ------
+    BacktestError
+        The run has not finished, or its task has no portfolio record.
+    RecorderError
+        Its predictions cannot be read.
+    """
+    if handle.status != "finished":
+        raise BacktestError(f"run {handle.name} is {handle.status}; what-if needs the predictions of a finished run")
+    request = handle.request
+    config = _portfolio(request.task.records)
+    if config is None:
+        raise BacktestError(f"run {handle.name} has no backtest: its task has no PortAnaRecord; add one and run it")
+    return WhatIf(config, handle.pred, settings=request.settings)
+
+
+def _portfolio(records: tuple[Any, ...]) -> Mapping[str, Any] | None:
+    for record in records:
+        name = str(record.get("class", "")) if isinstance(record, Mapping) else str(record)
+        if name.rpartition(".")[2] not in _RECORDS:
+            continue
+        kwargs = record.get("kwargs") or {} if isinstance(record, Mapping) else {}
+        config = kwargs.get("config")
+        return DEFAULT_CONFIG if config is None else config
+    return None
