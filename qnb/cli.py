@@ -1,4 +1,4 @@
-"""The ``qnb`` command: run, demo, runs, show, data.
+"""The ``qnb`` command: run, demo, tune, runs, show, data.
 
 Heavy modules are imported in the command that needs them, so that ``qnb --help`` answers at once.
 """
@@ -119,6 +119,14 @@ def _execute(task: Task, settings: Settings, *, name: str, options: argparse.Nam
     return 0
 
 
+def _tune(options: argparse.Namespace) -> int:
+    from .options import study_options
+    from .tuning.command import tune
+
+    with _Interrupts() as interrupts:
+        return tune(options, _settings(options), given=study_options(options), stop=lambda: interrupts.asked)
+
+
 def _journal_so_far(path: Path) -> list[Any]:
     from .journal import read_journal
 
@@ -204,6 +212,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "show": _show,
     "schema": _schema,
     "data": _data,
+    "tune": _tune,
 }
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@
      │    └── DivergedError      the loss left the numbers; carries the step
      ├── BacktestError           a backtest that cannot be run as asked
      ├── PoolError               a worker or the pool failed
+     ├── StudyError              a study cannot be started, gone on with or kept
      └── RunStopped              somebody asked the run to stop (not a failure)
 
 A message says what was wrong, what was received, where, and the next step.
@@ -43,6 +44,7 @@ __all__ = [
     "QnbError",
     "RecorderError",
     "RunStopped",
+    "StudyError",
     "UnknownNameError",
     "nearest",
 ]
@@ -227,6 +229,10 @@ class BacktestError(QnbError):
 
 class PoolError(QnbError):
     """A worker or the pool itself failed."""
+
+
+class StudyError(QnbError):
+    """A study cannot be started, gone on with or kept."""
 
 
 class RunStopped(QnbError):

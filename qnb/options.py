@@ -9,7 +9,21 @@ from typing import Any, NoReturn
 
 from .errors import ConfigError, Problem
 
-__all__ = ["command_parser", "parse_line", "qtask_parser", "qtune_parser", "run_ref_parser", "runs_parser"]
+__all__ = [
+    "add_pool_options",
+    "command_parser",
+    "data_parser",
+    "duration_of",
+    "gigabytes",
+    "parse_line",
+    "pool_parser",
+    "qtask_parser",
+    "qtune_parser",
+    "run_ref_parser",
+    "runs_parser",
+    "show_parser",
+    "stop_parser",
+]
 
 _RUN_EXAMPLE = """\
 examples:
@@ -59,7 +73,7 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_study_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `qnb tune` and `%%qtune` have in common; what is not given is taken from the YAML's ``study`` section."""
+    """Add what `qnb tune` and `%%qtune` have in common; the YAML's ``study`` section says what is not given."""
     parser.add_argument("--trials", type=int, metavar="N", help="number of trials in all; default 50")
     parser.add_argument("--jobs", "-j", type=int, metavar="J", help="worker processes; default: the cores")
     parser.add_argument("--threads", type=int, metavar="T", help="CPU threads of a worker; default: cores / jobs")
@@ -69,11 +83,14 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pruner", metavar="P", help="median (default), hyperband, none")
     parser.add_argument(
         "--metric", action="append", metavar="M",
-        help="what is searched for on the validation segment: IC (default), rank_ic, ICIR, loss, information_ratio ...; "
+        help="what is searched for on the validation segment: IC (default), rank_ic, ICIR, loss, information_ratio; "
         "given twice or more: several objectives",
     )  # fmt: skip
     parser.add_argument(
-        "--direction", action="append", metavar="D", help="maximize or minimize, one for each metric; default: by metric"
+        "--direction",
+        action="append",
+        metavar="D",
+        help="maximize or minimize, one for each metric; default: by metric",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the search and of the models; default 7")
     parser.add_argument("--storage", metavar="URL", help="Optuna storage (sqlite:///..., postgresql://...)")
@@ -171,6 +188,8 @@ def qtask_parser() -> argparse.ArgumentParser:
     parser.exits = False
     parser.add_argument("name", metavar="NAME", nargs="?", help="name of the run and of its handle in the notebook")
     add_task_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="say what would run: rows, memory, time; run nothing")
+    add_pool_options(parser)
     parser.add_argument("--wait", action="store_true", help="return when the run is over (for scripts)")
     parser.add_argument("--backend", metavar="B", default=None, help="where to run: kernel (default) or inline")
     return parser
@@ -185,12 +204,98 @@ def runs_parser(prog: str = "%qruns") -> argparse.ArgumentParser:
     return parser
 
 
-def run_ref_parser(prog: str) -> argparse.ArgumentParser:
-    """Return the parser of a magic that names one run (``%qshow``, ``%qstop``)."""
+def run_ref_parser(prog: str, *, several: bool = False) -> argparse.ArgumentParser:
+    """Return the parser of a magic that names a run, or several (``%qshow``, ``%qstop``, ``%qresume``)."""
     parser = _Parser(prog=prog, add_help=False)
     parser.exits = False
-    parser.add_argument("run", metavar="RUN", nargs="?", help="name, id or the first characters of an id")
+    nargs = "*" if several else "?"
+    parser.add_argument("run", metavar="RUN", nargs=nargs, help="name, id or the first characters of an id")
     return parser
+
+
+def show_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``%qshow``."""
+    parser = run_ref_parser("%qshow", several=True)
+    parser.add_argument("--overlay", action="store_true", help="draw the curves of the runs over each other")
+    return parser
+
+
+def stop_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``%qstop``."""
+    parser = run_ref_parser("%qstop", several=True)
+    parser.add_argument("--all", action="store_true", help="every run that waits or is going")
+    return parser
+
+
+def pool_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``%qpool``."""
+    parser = _Parser(prog="%qpool", add_help=False)
+    parser.exits = False
+    parser.add_argument("--workers", type=int, metavar="N", help="runs at a time; default: the cores")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of all workers together")
+    parser.add_argument("--memory", type=gigabytes, metavar="GB", help="memory of one worker; 0 for an equal share")
+    parser.add_argument("--idle", type=float, metavar="MINUTES", help="end a worker that had nothing to do for so long")
+    parser.add_argument("--next", metavar="RUN", help="have a waiting run go next")
+    return parser
+
+
+def data_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``%qdata``, which takes what ``qnb data`` takes."""
+    parser = _Parser(prog="%qdata", add_help=False)
+    parser.exits = False
+    _fill_data(parser)
+    return parser
+
+
+def add_pool_options(parser: argparse.ArgumentParser) -> None:
+    """Add the limits under which the pool runs a task."""
+    parser.add_argument("--priority", type=int, default=0, metavar="N", help="higher goes first; default 0")
+    parser.add_argument("--timeout", type=duration_of, default=0.0, metavar="T", help="stop after 90s, 30m or 2h")
+    parser.add_argument("--memory", type=gigabytes, default=0.0, metavar="GB", help="memory the worker may have")
+    parser.add_argument(
+        "--retries", type=int, default=1, metavar="N", help="tries after a crash of the worker; default 1"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint of the run before")
+
+
+def duration_of(text: str) -> float:
+    """Return seconds of ``90``, ``90s``, ``30m`` or ``2h``.
+
+    Examples
+    --------
+    >>> duration_of("30m"), duration_of("1.5h"), duration_of("20")
+    (1800.0, 5400.0, 20.0)
+    """
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1)
+    try:
+        return float(number) * unit
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 90s, 30m or 2h") from None
+
+
+def gigabytes(text: str) -> float:
+    """Return GiB of ``8``, ``8GB`` or ``512MB``.
+
+    Examples
+    --------
+    >>> gigabytes("8"), gigabytes("8GB"), gigabytes("512MB")
+    (8.0, 8.0, 0.5)
+    """
+    units = {"MB": 1 / 1024, "GB": 1.0, "TB": 1024.0, "G": 1.0, "M": 1 / 1024}
+    for name, factor in units.items():
+        if text.upper().endswith(name):
+            number, unit = text[: -len(name)], factor
+            break
+    else:
+        number, unit = text, 1.0
+    try:
+        value = float(number) * unit
+    except ValueError:
+        value = -1.0
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write 8GB or 512MB")
+    return value
 
 
 def parse_line(parser: argparse.ArgumentParser, line: str) -> argparse.Namespace:
@@ -199,7 +304,10 @@ def parse_line(parser: argparse.ArgumentParser, line: str) -> argparse.Namespace
         words: Sequence[str] = shlex.split(line)
     except ValueError as error:
         raise ConfigError([Problem(f"{parser.prog}: {error}", "close the quotation mark")]) from error
-    return parser.parse_args(words)
+    try:
+        return parser.parse_args(words)
+    except SystemExit:  # a sub-parser says its own help and leaves
+        raise ConfigError([Problem(f"{parser.prog}: nothing was done", f"see {parser.prog}?")]) from None
 
 
 def _fill_runs(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,66 @@
+"""Opens a study: a new one, or the newest of its name to go on with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from ..check import check_task
+from ..config import Settings
+from ..errors import ConfigError, StudyError
+from .spec import StudyPlan
+from .studydir import StudyDir, create_study, find_study
+
+__all__ = ["open_study"]
+
+
+def open_study(plan: StudyPlan, settings: Settings, *, resume: bool = False) -> StudyDir:
+    """Return the directory of the study, ready to be managed.
+
+    With `resume` it is the newest study of that name. Its trials stay; the number of trials, the jobs and the times may
+    differ from before, what decides the trials may not.
+
+    Raises
+    ------
+    ConfigError
+        The workflow does not fit the market data.
+    StudyError
+        What is asked for is not the study that is there; or a process manages it now.
+    """
+    problems = [p for p in check_task(plan.task, settings) if p.severity == "error"]
+    if problems:
+        raise ConfigError(problems, source=plan.source)
+    if plan.spec.storage:
+        from .search import check_storage
+
+        check_storage(plan.spec)
+    if not resume:
+        return create_study(plan, settings)
+    directory = find_study(settings, plan.spec.name)
+    request = directory.request()
+    if directory.is_managed():
+        raise StudyError(f"study {plan.spec.name} is going on already, managed by another process")
+    old = request.plan()
+    different = [n for n, a, b in _identity(old, plan) if a != b]
+    if different:
+        raise StudyError(
+            f"study {plan.spec.name} / {directory.study_id} was started with another {' and '.join(different)}; "
+            "undo the change to go on with it, or leave --resume out to start anew"
+        )
+    directory.withdraw("pause")
+    directory.withdraw("stop")
+    directory.write_request(replace(plan, spec=replace(plan.spec, threads=request.spec.threads)), settings)
+    return directory
+
+
+def _identity(old: StudyPlan, new: StudyPlan) -> list[tuple[str, Any, Any]]:
+    def text(value: Any) -> str:
+        return json.dumps(value, sort_keys=True, default=str)
+
+    a, b = old.spec.to_json(), new.spec.to_json()
+    keys = ("objectives", "sampler", "seed", "validation", "storage")
+    found: list[tuple[str, Any, Any]] = [(k, text(a[k]), text(b[k])) for k in keys]
+    found.append(("search space", text(old.space.to_json()), text(new.space.to_json())))
+    found.append(("workflow", text(old.document.values), text(new.document.values)))
+    return found

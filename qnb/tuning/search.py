@@ -1,0 +1,307 @@
+"""The optimiser of a study: Optuna in ask/tell form. The only file that imports it.
+
+- The storage is a journal file in the study's directory, so ``optuna-dashboard`` opens it; or the URL that was named.
+- Each trial is asked for with a sampler made anew from the study's seed and the trial's number. What comes next thus
+  depends on the trials so far and on nothing else: with one worker, an interrupted study goes on as if nothing was.
+- A trial that was running when its manager died is still running in the storage, with its parameters. It is taken up
+  again under its own number, so none is lost and none is double.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, MissingExtraError, Problem, StudyError
+from .space import Dimension, Space
+from .spec import StudySpec
+
+__all__ = ["Proposal", "Search", "check_storage"]
+
+WARM_REPORTS = 3
+"""Reports of a trial before it may be pruned: slow learners start low."""
+STARTUP = 5
+"""Complete trials before any is pruned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A trial with its parameters; `again` for one that was taken up again."""
+
+    number: int
+    params: Mapping[str, Any]
+    again: bool = False
+
+
+class Search:
+    """The trials of one study.
+
+    Parameters
+    ----------
+    spec : StudySpec
+        Sampler, pruner, objectives, seed.
+    space : Space
+        What is searched.
+    folder : Path
+        The study's directory; its lock must be held.
+    study_id : str
+        Name of the study in the storage.
+
+    Raises
+    ------
+    StudyError
+        The storage cannot be reached.
+    ConfigError
+        The sampler cannot search this space.
+    """
+
+    def __init__(self, spec: StudySpec, space: Space, folder: Path, study_id: str) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        logging.getLogger("optuna").setLevel(logging.ERROR)
+        self._optuna = optuna
+        self._spec, self._space = spec, space
+        self._limit = spec.trials
+        if spec.sampler == "grid":
+            self._limit = min(spec.trials, math.prod(len(v) for v in _grid(space).values()))
+        with _quiet():
+            self._study = optuna.create_study(
+                study_name=study_id, storage=_storage(spec, folder), load_if_exists=True,
+                directions=[o.optuna_direction for o in spec.objectives], sampler=self._sampler(0),
+                pruner=optuna.pruners.NopPruner(),
+            )  # fmt: skip
+            self._study.set_metric_names([o.metric for o in spec.objectives])
+        self._trials: dict[int, Any] = {}
+        self._reports: dict[int, int] = {}
+        self._resource = self._study.user_attrs.get("qnb.resource")
+        if self._resource:
+            self._study.pruner = self._pruner(*self._resource)
+
+    @property
+    def limit(self) -> int:
+        """Number of trials there can be: a grid may have fewer points than were asked for."""
+        return self._limit
+
+    def finished(self) -> dict[int, str]:
+        """Return the state of every trial that is over: ``complete``, ``pruned`` or ``failed``."""
+        names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+        return {t.number: names[t.state.name] for t in self._study.get_trials(deepcopy=False) if t.state.is_finished()}
+
+    def values(self, number: int) -> list[float]:
+        """Return the values of a complete trial; none for others."""
+        frozen = self._study.get_trials(deepcopy=False)[number]
+        return [float(v) for v in frozen.values or ()] if frozen.state.name == "COMPLETE" else []
+
+    def interrupted(self) -> list[Proposal]:
+        """Return the trials that were running when their manager died, to be run again."""
+        found = []
+        for frozen in self._study.get_trials(deepcopy=False):
+            if frozen.state.name == "RUNNING":
+                trial = self._optuna.trial.Trial(self._study, frozen._trial_id)
+                self._trials[frozen.number] = trial
+                self._reports[frozen.number] = 0
+                with _quiet():  # those that are set keep their values; the others are drawn now
+                    found.append(Proposal(frozen.number, self._suggest(trial), again=True))
+        return found
+
+    def ask(self) -> Proposal | None:
+        """Return a new trial, None where there are as many as there can be."""
+        number = len(self._study.get_trials(deepcopy=False))
+        if number >= self._limit:
+            return None
+        with _quiet():
+            self._study.sampler = self._sampler(number)
+            trial = self._study.ask()
+            params = self._suggest(trial)
+        self._trials[trial.number] = trial
+        self._reports[trial.number] = 0
+        return Proposal(trial.number, params)
+
+    def report(self, number: int, step: int, value: float, *, of: int) -> bool:
+        """Keep a value on the way and return whether the trial is to be pruned.
+
+        Parameters
+        ----------
+        of : int
+            The most steps there can be; 0 if unknown.
+        """
+        if len(self._spec.objectives) > 1 or self._spec.pruner == "none":
+            return False
+        if self._resource is None:
+            self._resource = [max(1, of // 20), of or 100]
+            self._study.set_user_attr("qnb.resource", self._resource)
+            self._study.pruner = self._pruner(*self._resource)
+        trial = self._trials[number]
+        if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
+            trial.report(value, step)
+        self._reports[number] += 1
+        return self._reports[number] > WARM_REPORTS and bool(trial.should_prune())
+
+    def tell(self, number: int, state: str, values: list[float]) -> None:
+        """End a trial: ``complete`` with its values, ``pruned`` or ``failed``."""
+        trial = self._trials.pop(number)
+        states = self._optuna.trial.TrialState
+        with _quiet():
+            if state == "complete":
+                self._study.tell(trial, values)
+            else:
+                self._study.tell(trial, state=states.PRUNED if state == "pruned" else states.FAIL)
+
+    def note(self, number: int, **notes: Any) -> None:
+        """Keep facts beside a running trial, for the dashboard."""
+        trial = self._trials.get(number)
+        if trial is not None:
+            for name, value in notes.items():
+                trial.set_user_attr(name, value)
+
+    def importances(self) -> dict[str, float]:
+        """Return how much of the first objective's variance each parameter explains (fANOVA); {} where unknown.
+
+        Hutter, Hoos and Leyton-Brown, An Efficient Approach for Assessing Hyperparameter Importance, 2014.
+        """
+        objective = self._spec.objectives[0]
+        if sum(s == "complete" for s in self.finished().values()) < 4:
+            return {}
+        evaluator = self._optuna.importance.FanovaImportanceEvaluator(n_trees=32, seed=self._spec.seed)
+        target = (
+            None if len(self._spec.objectives) == 1 else (lambda t: objective.value({objective.metric: t.values[0]}))
+        )
+        try:
+            with _quiet():
+                found = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator, target=target)
+        except (ValueError, RuntimeError, ImportError):  # all values alike, or no parameter common to all trials
+            return {}
+        return {k: float(v) for k, v in found.items()}
+
+    def close(self) -> None:
+        """Let the storage go."""
+        self._study._storage.remove_session()
+
+    def _suggest(self, trial: Any) -> dict[str, Any]:
+        params: dict[str, Any] = {}
+        for dimension in self._space.active(params):
+            params[dimension.name] = _suggested(trial, dimension)
+        return params
+
+    def _sampler(self, number: int) -> Any:
+        samplers, spec = self._optuna.samplers, self._spec
+        own = (spec.seed * 1_000_003 + number) % 2**31
+        match spec.sampler:
+            case "random":
+                return samplers.RandomSampler(seed=own)
+            case "grid":
+                return samplers.GridSampler(_grid(self._space), seed=spec.seed)
+            case "qmc":
+                with _quiet():
+                    return samplers.QMCSampler(seed=spec.seed, scramble=True)
+            case "cmaes":
+                _need("cmaes", "tuning")
+                return samplers.CmaEsSampler(seed=own, warn_independent_sampling=False)
+            case "gp":
+                _need("torch", "torch")
+                with _quiet():
+                    return samplers.GPSampler(seed=own, deterministic_objective=True)
+        return samplers.TPESampler(seed=own)
+
+    def _pruner(self, least: int, most: int) -> Any:
+        pruners = self._optuna.pruners
+        if self._spec.pruner == "hyperband":
+            return pruners.HyperbandPruner(min_resource=least, max_resource=most, reduction_factor=3)
+        return pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=0)
+
+
+def check_storage(spec: StudySpec) -> None:
+    """Try the storage of a study; raises `StudyError` when it cannot be reached."""
+    if spec.storage:
+        _storage(spec, Path())
+
+
+def _suggested(trial: Any, dimension: Dimension) -> Any:
+    if dimension.kind == "choice":
+        return trial.suggest_categorical(dimension.name, list(dimension.labels))
+    if dimension.kind == "int":
+        step = int(dimension.step or 1)
+        return trial.suggest_int(dimension.name, int(dimension.low), int(dimension.high), step=step, log=dimension.log)
+    return trial.suggest_float(dimension.name, dimension.low, dimension.high, step=dimension.step, log=dimension.log)
+
+
+def _grid(space: Space) -> dict[str, list[Any]]:
+    """Return the points of each dimension; raises `ConfigError` for one without steps."""
+    found: dict[str, list[Any]] = {}
+    problems = []
+    for dimension in space.dimensions:
+        if dimension.parent is not None:
+            problems.append(
+                Problem(f"a grid cannot search {dimension.name!r}, which depends on a choice", "use random")
+            )
+        elif dimension.kind == "choice":
+            found[dimension.name] = list(dimension.labels)
+        elif dimension.step is None and (dimension.kind == "float" or dimension.high - dimension.low > 1000):
+            problems.append(
+                Problem(f"a grid needs a step or choices for {dimension.name!r}", "{low: , high: , step: }")
+            )
+        else:
+            step = dimension.step or 1
+            count = math.floor((dimension.high - dimension.low) / step + 1e-9) + 1
+            found[dimension.name] = [dimension.low + i * step for i in range(count)]
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def _storage(spec: StudySpec, folder: Path) -> Any:
+    import optuna
+
+    if spec.storage:
+        try:
+            with _quiet():
+                return optuna.storages.get_storage(spec.storage)
+        except Exception as error:
+            # every driver and SQLAlchemy itself have exception trees of their own
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise StudyError(f"the storage {_masked(spec.storage)} cannot be reached: {reason}") from error
+    from optuna.storages.journal import JournalFileBackend
+
+    path = folder / "optuna.journal"
+    _mend(path)
+    return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+
+
+def _mend(path: Path) -> None:
+    """Remove what a manager that was killed left: the lock of the journal, and a torn last line."""
+    path.with_name(path.name + ".lock").unlink(missing_ok=True)
+    for left in path.parent.glob(f"{path.name}.lock.*"):
+        left.unlink(missing_ok=True)
+    if path.exists():
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            with path.open("r+b") as file:
+                file.truncate(whole)
+
+
+def _masked(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    return f"{head.partition('://')[0]}://…@{tail}" if at else url
+
+
+def _need(library: str, extra: str) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec(library) is None:
+        raise MissingExtraError(library, extra)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Optuna's notices about experimental parts from the user, who asked for them by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,1 @@
+"""Named search spaces, one subject a file; found by class name through the registry."""

@@ -1,0 +1,169 @@
+"""The directory of a study: what is kept there, by whom, and how a study is stopped, paused and gone on with.
+
+``request.json``   plan and settings (by whoever starts the study)
+``study.yaml``     the text as the user wrote it
+``optuna.journal`` Optuna's storage, unless another was named
+``events.ndjson``  every event of the study (see `qnb.tuning.events`): what views are folded from
+``series/``        daily series of the trials
+``logs/``          a log for each trial and worker
+``work/``          bins and scores that trials share; removed when the study is finished
+``stop``, ``pause`` requests of a user; ``lock`` is held by the one process that manages the study
+``verdict.json``   the outcome
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import Settings
+from ..errors import StudyError, UnknownNameError
+from ..rundir import write_atomically
+from .spec import StudyPlan, StudySpec, plan_from_json, plan_to_json
+
+__all__ = ["StudyDir", "StudyRequest", "create_study", "find_study", "list_studies"]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRequest:
+    """What a study was started with, without reading the workflow."""
+
+    study_id: str
+    name: str
+    spec: StudySpec
+    settings: Settings
+    raw: Mapping[str, Any]
+
+    def plan(self) -> StudyPlan:
+        """Return the plan; reads and validates the workflow."""
+        return plan_from_json(self.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyDir:
+    """Paths of one study and the few things done to them."""
+
+    path: Path
+
+    @property
+    def study_id(self) -> str:
+        """The study's id, which is the directory's name."""
+        return self.path.name
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal file."""
+        return self.path / "optuna.journal"
+
+    @property
+    def storage_url(self) -> str:
+        """What ``optuna-dashboard`` opens: the journal file's path, or the URL of the storage."""
+        return self.request().spec.storage or str(self.journal)
+
+    def trial_log(self, trial: int) -> Path:
+        """Log of a trial."""
+        return self.path / "logs" / f"trial-{trial:05d}.txt"
+
+    def request(self) -> StudyRequest:
+        """Return what the study was started with.
+
+        Raises
+        ------
+        StudyError
+            When the directory holds no readable request.
+        """
+        try:
+            raw = json.loads((self.path / "request.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StudyError(f"{self.path} holds no readable request.json: {error}; start the study again") from error
+        spec = StudySpec.from_json(raw["plan"]["spec"])
+        return StudyRequest(self.study_id, spec.name, spec, Settings.from_json(raw["settings"]), raw["plan"])
+
+    def write_request(self, plan: StudyPlan, settings: Settings) -> None:
+        """Write or replace the request."""
+        raw = {"plan": plan_to_json(plan), "settings": settings.to_json()}
+        write_atomically(self.path / "request.json", json.dumps(raw, default=str))
+        write_atomically(self.path / "study.yaml", plan.text)
+
+    def ask(self, what: str) -> None:
+        """Leave a request: ``stop`` or ``pause``."""
+        (self.path / what).touch()
+
+    def withdraw(self, what: str) -> None:
+        """Take a request back."""
+        (self.path / what).unlink(missing_ok=True)
+
+    def asked(self, what: str) -> bool:
+        """Return whether a request stands."""
+        return (self.path / what).exists()
+
+    def is_managed(self) -> bool:
+        """Return whether a process manages the study now."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def outcome(self) -> dict[str, Any] | None:
+        """Return ``verdict.json``, None while there is none."""
+        try:
+            return json.loads((self.path / "verdict.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+
+def studies_dir(settings: Settings) -> Path:
+    """Return the folder of all studies."""
+    return settings.work_dir / ".qnb" / "studies"
+
+
+def create_study(plan: StudyPlan, settings: Settings) -> StudyDir:
+    """Make the directory of a new study."""
+    stamp = time.strftime("%m%d%H%M%S")
+    directory = StudyDir(studies_dir(settings) / f"{stamp}{secrets.token_hex(3)}")
+    directory.path.mkdir(parents=True)
+    directory.write_request(plan, settings)
+    return directory
+
+
+def list_studies(settings: Settings) -> list[StudyDir]:
+    """Return all studies, newest first."""
+    folder = studies_dir(settings)
+    if not folder.is_dir():
+        return []
+    found = [p for p in folder.iterdir() if (p / "request.json").exists()]
+    return [
+        StudyDir(p) for p in sorted(found, key=lambda p: (os.stat(p / "study.yaml").st_ctime, p.name), reverse=True)
+    ]
+
+
+def find_study(settings: Settings, ref: str) -> StudyDir:
+    """Return the newest study of that name, or the one with that id.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest names.
+    """
+    names: dict[str, StudyDir] = {}
+    for directory in list_studies(settings):
+        if directory.study_id == ref:
+            return directory
+        try:
+            names.setdefault(directory.request().name, directory)
+        except StudyError:
+            continue
+    if ref in names:
+        return names[ref]
+    raise UnknownNameError("study", ref, names, hint="leave --resume out to start it")
