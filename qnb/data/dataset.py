@@ -143,6 +143,14 @@ class DatasetH:
             self._refuse_name(segments)
         return self._prepared("", segments, col_set, data_key, fetch)
 
+    def frame(self, segment: str, col_set: str | Sequence[str] = "__all", data_key: DataKey = "infer") -> Any:
+        """Return the rows of a named segment as a frame, also where `prepare` gives windows."""
+        if not self._is_segment(segment):
+            raise UnknownNameError("segment", segment, self.segments, hint=f"segments: {', '.join(self.segments)}")
+        self._ensure()
+        fetch = {k: v for k, v in self.fetch_kwargs.items() if k not in ("flt_col", "dtype")}  # those of windows
+        return self.handler.fetch(self.segments[segment], col_set=col_set, data_key=data_key, **fetch)
+
     def sample(self, segment: Any, *, data_key: DataKey = "infer") -> Sample:
         """Return a segment as arrays for a model.
 

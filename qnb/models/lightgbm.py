@@ -123,19 +123,41 @@ class LGBModel(BaseModel):
             The fit was asked to stop; the model is usable and holds the best iteration so far.
         """
         context = context or FitContext.quiet()
-        params, rounds, patience = self._plan(context, num_boost_round, early_stopping_rounds)
         train = fit_rows(dataset, "train", reweighter=reweighter, context=context, model="LightGBM")
         valid = None
         if has_segment(dataset, "valid"):
             valid = fit_rows(dataset, "valid", reweighter=reweighter, context=context, model="LightGBM")
-        if valid is None:
-            patience = 0
-        watch = IterationWatch(context, total=rounds, patience=patience)
-        self._run(train, valid, params, watch, verbose_eval=verbose_eval)
-        if evals_result is not None:
-            for name, curve in watch.history.items():
-                metric, _, data = name.rpartition(".")
-                evals_result.setdefault(data, {})[metric] = curve
+        return self.fit_arrays(
+            train,
+            valid,
+            context=context,
+            num_boost_round=num_boost_round,
+            early_stopping_rounds=early_stopping_rounds,
+            verbose_eval=verbose_eval,
+            evals_result=evals_result,
+        )
+
+    def fit_arrays(
+        self,
+        train: FitRows,
+        valid: FitRows | None,
+        *,
+        context: FitContext,
+        num_boost_round: int | None = None,
+        early_stopping_rounds: int | None = None,
+        verbose_eval: int = 20,
+        evals_result: dict[str, Any] | None = None,
+    ) -> Self:
+        """Fit on rows that are at hand; see `fit`."""
+        params, rounds, patience = self._plan(context, num_boost_round, early_stopping_rounds)
+        watch = IterationWatch(context, total=rounds, patience=0 if valid is None else patience)
+        try:
+            self._run(train, valid, params, watch, verbose_eval=verbose_eval)
+        finally:
+            if evals_result is not None:
+                for name, curve in watch.history.items():
+                    metric, _, data = name.rpartition(".")
+                    evals_result.setdefault(data, {})[metric] = curve
         return self._finish(watch, context)
 
     def finetune(
@@ -156,12 +178,16 @@ class LGBModel(BaseModel):
         """
         self._require_fitted()
         context = context or FitContext.quiet()
+        train = fit_rows(dataset, "train", reweighter=reweighter, context=context, model="LightGBM")
+        return self.grow_arrays(train, num_boost_round, context=context, verbose_eval=verbose_eval)
+
+    def grow_arrays(self, train: FitRows, rounds: int, *, context: FitContext, verbose_eval: int = 20) -> Self:
+        """Grow `rounds` more trees on rows that are at hand; see `finetune`."""
         params = self._train_params(context)
         for names in (ROUNDS, PATIENCE):
             take_alias(params, names)
-        train = fit_rows(dataset, "train", reweighter=reweighter, context=context, model="LightGBM")
         done = int(self.booster_.current_iteration())
-        watch = IterationWatch(context, total=done + num_boost_round, first=done)
+        watch = IterationWatch(context, total=done + rounds, first=done)
         self._run(train, None, params, watch, verbose_eval=verbose_eval)
         return self._finish(watch, context)
 

@@ -58,10 +58,11 @@ class SignalRecord(RecordTemplate):
         return ["pred.pkl", "label.pkl"]
 
     def _label(self, emit: Emit) -> pd.DataFrame | None:
-        if not hasattr(self.dataset, "prepare"):
+        frame = getattr(self.dataset, "frame", None) or getattr(self.dataset, "prepare", None)
+        if frame is None:
             return None
         try:
-            return self.dataset.prepare(SEGMENT, col_set="label", data_key="raw")
+            return frame(SEGMENT, col_set="label", data_key="raw")
         except (DataError, UnknownNameError) as error:  # raw data was dropped, or there is no column group "label"
             emit(LogLine(text=f"no labels are recorded: {error}", level="warning", stage="predict"))
             return None

@@ -182,3 +182,14 @@ def test_what_is_refused(toy_frame, make) -> None:
         dataset.prepare("later")
     with pytest.raises(ConfigError, match="a model needs the column group 'feature'"):
         make(toy_frame()[["label"]]).windows("test")
+
+
+def test_rows_of_a_dataset_of_windows_are_to_be_had_as_a_frame(toy_frame, make) -> None:
+    dataset = make(toy_frame(), flt_col="filter")
+    dataset.fetch_kwargs = {"flt_col": "filter"}
+    label = dataset.frame("test", "label", "raw")
+    assert isinstance(label, pd.DataFrame)
+    start, end = dataset.segments["test"]
+    pd.testing.assert_frame_equal(label, toy_frame().loc[start:end, ["label"]]["label"], check_freq=False)
+    with pytest.raises(UnknownNameError):
+        dataset.frame("tets")
