@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import PoolError
 from .journal import JournalReader
+from .pool.place import Place
 from .rundir import Request, RunDir
 from .state import RunState
 
@@ -127,6 +128,13 @@ class RunHandle:
     def stop(self) -> None:
         """Ask the run to stop at its next safe place; returns at once."""
         self.directory.ask_to_stop()
+        Place(self.directory.path.parents[2]).wake()
+
+    def prefer(self) -> bool:
+        """Have the run go next if it waits; False when it does not wait any more."""
+        from .pool.client import PoolClient
+
+        return PoolClient(self.directory.path.parents[2]).prefer(self.run_id)
 
     def wait(self, timeout: float | None = None) -> RunHandle:
         """Block until the run is over and return self.

@@ -13,7 +13,7 @@ from ..errors import Problem, UnknownNameError
 from ..task.catalogue import locate
 from .subject import Subject
 
-__all__ = ["check_device"]
+__all__ = ["check_device", "libraries_of"]
 
 _EXTRAS = {"torch": "torch", "xgboost": "xgboost", "catboost": "catboost"}
 _BOOSTER_DEVICES = {
@@ -32,7 +32,7 @@ def check_device(subject: Subject) -> Iterator[Problem]:
     except UnknownNameError:
         member = None
     if member is not None:
-        libraries = _libraries(member.path)
+        libraries = libraries_of(member.path)
         torch = "torch" in libraries
         for library in sorted(libraries):
             if importlib.util.find_spec(library) is None:
@@ -45,7 +45,7 @@ def check_device(subject: Subject) -> Iterator[Problem]:
             yield subject.problem(message, f"task.model.kwargs.{name}", remedy=remedy, severity="warning", key=True)
 
 
-def _libraries(path: Path) -> set[str]:
+def libraries_of(path: Path) -> set[str]:
     """Return the optional libraries that a file of ours imports, or a file of ours that it stands on."""
     found: set[str] = set()
     seen = {path}

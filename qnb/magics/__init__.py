@@ -1,7 +1,9 @@
-"""IPython magics: ``%load_ext qnb`` brings ``%%qtask``, ``%qshow``, ``%qstop`` and ``%qruns``."""
+"""IPython magics: ``%load_ext qnb`` brings ``%%qtask``, ``%qshow``, ``%qstop``, ``%qpool`` and the others."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,15 +16,22 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Register the magics and say which runs are still going. Called by ``%load_ext qnb``."""
     from .complete import add_help
     from .qtask import QnbMagics
+    from .qtune import TuneMagics
 
     add_help(ipython)
     ipython.register_magics(QnbMagics(shell=ipython))
+    ipython.register_magics(TuneMagics(shell=ipython))
+    from ..errors import PoolError
     from ..session import current_session
 
-    going = current_session().going()
+    session = current_session()
+    going = session.attach()
     if going:
-        names = ", ".join(h.name for h in going[:5])
-        print(f"{len(going)} run{'s are' if len(going) > 1 else ' is'} still going: {names}; %qshow NAME shows it")
+        names = ", ".join(h.name for h in going[:5]) + (", …" if len(going) > 5 else "")
+        print(f"{len(going)} run{'s are' if len(going) > 1 else ' is'} still going: {names}; %qshow shows them")
+    elif getattr(ipython, "kernel", None) is not None and os.environ.get("QNB_PREWARM", "1") != "0":
+        with contextlib.suppress(PoolError, OSError):  # told when a run is submitted
+            session.pool().ensure()  # the libraries load while the first cell is being written
 
 
 def unload_ipython_extension(ipython: InteractiveShell) -> None:

@@ -2,51 +2,108 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 
-from ..errors import QnbError
+from ..config import Settings
+from ..errors import ConfigError, PoolError, Problem, QnbError, UnknownNameError
 from ..handle import RunHandle
-from ..options import parse_line, qtask_parser, run_ref_parser
-from ..session import current_session
+from ..options import (
+    data_parser,
+    parse_line,
+    pool_parser,
+    qtask_parser,
+    run_ref_parser,
+    show_parser,
+    stop_parser,
+)
+from ..pool.tickets import Ticket
+from ..session import Session, current_session
+from ..task.spec import Task
 
 __all__ = ["QnbMagics"]
 
 
+def _with_options(parser: Callable[[], argparse.ArgumentParser]) -> Callable[[Any], Any]:
+    """Add the options of `parser` to the docstring that ``%magic?`` shows."""
+
+    def add(method: Any) -> Any:
+        # A cell's example stands in the docstring already.
+        text = parser().format_help().partition("\nexample")[0]
+        method.__doc__ = f"{method.__doc__}\n{text}"
+        return method
+
+    return add
+
+
 @magics_class
 class QnbMagics(Magics):
-    """``%%qtask``, ``%qshow``, ``%qstop``, ``%qruns``."""
+    """``%%qtask``, ``%qtask``, ``%qshow``, ``%qstop``, ``%qresume``, ``%qpool``, ``%qdata``, ``%qruns``."""
 
-    @cell_magic
-    def qtask(self, line: str, cell: str) -> None:
+    @line_cell_magic
+    @_with_options(qtask_parser)
+    def qtask(self, line: str, cell: str | None = None) -> None:
         """Run the YAML of the cell in a process of its own; the cell returns at once.
 
-        ::
+        A cell to try, on the embedded demo market::
 
             %%qtask lgb
             market: demo
             model: lightgbm
             features: Alpha158
 
-        ``%%qtask NAME [--experiment E] [--check] [--set KEY=VALUE] [--seed N] [--wait] [--backend B]``
-
         NAME becomes a handle in the notebook: ``lgb.status``, ``lgb.metrics``, ``lgb.pred``, ``lgb.report``,
         ``lgb.recorder``, ``lgb.stop()``, ``await lgb``. A workflow YAML made for qlib runs as it is.
+
+        ``%qtask workflow.yaml`` runs a file. ``{{ name }}`` in the YAML is a variable of the notebook. A model class
+        of the notebook runs as ``class: MyNet`` with ``module_path: __main__``.
         """
         self._guard(self._qtask, line, cell)
 
     @line_magic
     def qshow(self, line: str) -> None:
-        """Show a run's panel: ``%qshow NAME`` or ``%qshow 3f9c2e``; without an argument the newest run."""
+        """Show the panel of runs: ``%qshow NAME`` or ``%qshow 3f9c2e``.
+
+        Without a name: of every run that is going, or else of the newest. ``%qshow a b --overlay`` draws the curves
+        of several runs over each other.
+        """
         self._guard(self._qshow, line)
 
     @line_magic
     def qstop(self, line: str) -> None:
-        """Ask a run to stop at its next safe place: ``%qstop NAME``."""
+        """Ask runs to stop at their next safe place: ``%qstop NAME``, ``%qstop a b``, ``%qstop --all``.
+
+        A run that does not listen is interrupted after 5 seconds, then terminated, then killed.
+        """
         self._guard(self._qstop, line)
+
+    @line_magic
+    def qresume(self, line: str) -> None:
+        """Have a run that was stopped or interrupted go on from its checkpoint: ``%qresume NAME``."""
+        self._guard(self._qresume, line)
+
+    @line_magic
+    @_with_options(pool_parser)
+    def qpool(self, line: str) -> None:
+        """Show workers, load, queue and settings of the pool; with options, change them.
+
+        ``%qpool --workers 3 --memory 8GB`` · ``%qpool --next lgb``
+        """
+        self._guard(self._qpool, line)
+
+    @line_magic
+    def qdata(self, line: str) -> None:
+        """Market data: ``%qdata info [STORE]``, ``%qdata check``, ``%qdata demo``, ``%qdata import SOURCE STORE``.
+
+        Takes what ``qnb data`` takes; without anything it says what the notebook's own store holds.
+        """
+        self._guard(self._qdata, line)
 
     @line_cell_magic
     def qruns(self, line: str, cell: str | None = None) -> None:
@@ -56,38 +113,137 @@ class QnbMagics(Magics):
         """
         self._guard(self._qruns, line)
 
-    def _qtask(self, line: str, cell: str) -> None:
+    def _qtask(self, line: str, cell: str | None) -> None:
         options = parse_line(qtask_parser(), line)
         session = current_session()
+        text, source, name = self._text(options, cell)
         task, settings, warnings = session.load(
-            cell, source="cell", first_line=2, variables=self._variables(), overrides=options.overrides
-        )
+            text, source=source, first_line=1 if cell is None else 2, variables=self._variables(),
+            overrides=options.overrides,
+        )  # fmt: skip
         for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)
+        from .by_value import classes_of_the_notebook
+
+        objects = classes_of_the_notebook(task, self.shell.user_ns)
         if options.check:
             print("no mistakes found" + (f", {len(warnings)} warnings" if warnings else ""))
             return
         if options.experiment:
             task = task.replace(experiment=options.experiment)
-        handle = session.submit(
-            task, settings, name=options.name or task.name, seed=options.seed, backend=options.backend or "kernel"
-        )
-        if options.name and options.name.isidentifier():
-            self.shell.user_ns[options.name] = handle
+        name = name or task.name
+        if options.dry_run:
+            self._dry_run(name, task, settings)
+            return
+        handle = _to_resume(session, name, task) if options.resume else None
+        if handle is not None:
+            session.resume(handle)
+        else:
+            handle = session.submit(
+                task, settings, name=name, seed=options.seed, backend=options.backend or "kernel",
+                ticket=_ticket(options, task), objects=objects,
+            )  # fmt: skip
+        if name.isidentifier():
+            self.shell.user_ns[name] = handle
         self._show(handle)
         if options.wait:
             handle.wait()
 
+    def _text(self, options: argparse.Namespace, cell: str | None) -> tuple[str, str, str]:
+        """Return the YAML, where it is from, and the name of the run."""
+        if cell is not None:
+            return cell, "cell", options.name or ""
+        if not options.name:
+            raise ConfigError([Problem("%qtask needs a file", "write %qtask workflow.yaml, or a %%qtask cell")])
+        path = Path(options.name).expanduser()
+        if not path.is_file():
+            remedy = "give the path of a workflow YAML; a cell starts with %%qtask, with two signs"
+            raise ConfigError([Problem(f"no file {options.name!r}", remedy)])
+        return path.read_text(encoding="utf-8"), str(path), path.stem
+
+    def _dry_run(self, name: str, task: Task, settings: Settings) -> None:
+        from IPython.display import display
+
+        from ..check.estimate import estimate_task
+        from .words import estimate_table
+
+        display(estimate_table(name, estimate_task(task, settings)))
+
     def _qshow(self, line: str) -> None:
-        self._show(current_session().find(parse_line(run_ref_parser("%qshow"), line).run))
+        options = parse_line(show_parser(), line)
+        session = current_session()
+        if options.run:
+            handles = [session.find(ref) for ref in options.run]
+        else:
+            handles = session.attach()[::-1] or [session.find(None)]
+        if options.overlay and len(handles) > 1:
+            from ..panels.overlay import show_overlay
+
+            show_overlay(handles)
+            return
+        for handle in handles:
+            self._show(handle)
 
     def _qstop(self, line: str) -> None:
-        handle = current_session().find(parse_line(run_ref_parser("%qstop"), line).run)
-        if handle.is_over:
-            print(f"{handle.name} is {handle.status} already")
+        options = parse_line(stop_parser(), line)
+        session = current_session()
+        if options.all:
+            handles = session.going()
+            if not handles:
+                print("nothing is going")
+        elif options.run:
+            handles = [session.find(ref) for ref in options.run]
         else:
-            handle.stop()
-            print(f"asked {handle.name} to stop")
+            handles = session.going()
+            if len(handles) != 1:
+                names = ", ".join(h.name for h in handles)
+                what = f"several are going: {names}" if handles else "nothing is going"
+                raise ConfigError([Problem(f"%qstop: {what}", "name the run, or say --all")])
+        for handle in handles:
+            if handle.is_over:
+                print(f"{handle.name} is {handle.status} already")
+            else:
+                handle.stop()
+                print(f"asked {handle.name} to stop")
+
+    def _qresume(self, line: str) -> None:
+        session = current_session()
+        handle = session.resume(session.find(parse_line(run_ref_parser("%qresume"), line).run))
+        if handle.name.isidentifier():
+            self.shell.user_ns[handle.name] = handle
+        self._show(handle)
+
+    def _qpool(self, line: str) -> None:
+        from IPython.display import display
+
+        from ..state import load_state
+        from .words import pool_table
+
+        options = parse_line(pool_parser(), line)
+        pool = current_session().pool()
+        given = {
+            "workers": options.workers, "threads": options.threads, "memory_gb": options.memory,
+            "idle_minutes": options.idle,
+        }  # fmt: skip
+        changes = {k: v for k, v in given.items() if v is not None}
+        settings = pool.configure(changes) if changes else pool.settings()
+        if options.next:
+            handle = current_session().find(options.next)
+            if handle.status != "waiting" or not pool.prefer(handle.run_id):
+                raise PoolError(f"{handle.name} is {handle.status}; only a waiting run can go next")
+        status = pool.status()
+        named = {w["run"] for w in status.get("workers", ())} | {*status.get("adopted", ()), *status.get("waiting", ())}
+        runs_dir = current_session().settings.runs_dir
+        states = {run: load_state(runs_dir / run) for run in named if run}
+        display(pool_table(status, settings, states, tuple(changes)))
+
+    def _qdata(self, line: str) -> None:
+        from ..data_commands import run_data_command
+
+        session = current_session()
+        if not line.strip():
+            line = f"info {session.settings.uri_for()!r}"
+        run_data_command(parse_line(data_parser(), line), session.settings)
 
     def _qruns(self, line: str) -> None:
         from .qruns import show_runs
@@ -97,7 +253,14 @@ class QnbMagics(Magics):
     def _show(self, handle: RunHandle) -> None:
         from ..panels.live import show
 
-        show(handle)
+        show(handle, retry=self._retry)
+
+    def _retry(self, handle: RunHandle) -> RunHandle:
+        """Try a run again for a panel's button; the name in the notebook follows. Called from the panel's thread."""
+        again = current_session().retry(handle)
+        if handle.name.isidentifier() and self.shell.user_ns.get(handle.name) is handle:
+            self.shell.user_ns[handle.name] = again
+        return again
 
     def _variables(self) -> dict[str, Any]:
         plain = (str, int, float, bool, list, tuple, dict)
@@ -109,3 +272,27 @@ class QnbMagics(Magics):
             call(*arguments)
         except QnbError as error:
             raise UsageError(str(error)) from None
+
+
+def _ticket(options: argparse.Namespace, task: Task) -> Ticket:
+    from ..check.estimate import libraries_of_task
+
+    return Ticket(
+        "", "", priority=options.priority, timeout=options.timeout, memory=int(options.memory * 2**30),
+        retries=options.retries, libraries=libraries_of_task(task),
+    )  # fmt: skip
+
+
+def _to_resume(session: Session, name: str, task: Task) -> RunHandle | None:
+    """Return the newest run of that name and task that can go on; None where there is none, which is told."""
+    try:
+        handle = session.find(name)
+    except UnknownNameError:
+        handle = None
+    if handle is not None and not handle.is_over:
+        raise PoolError(f"{name} is {handle.status} already; %qshow {name} shows it")
+    unfinished = handle is not None and handle.status != "finished" and handle.request.task.hash == task.hash
+    if handle is not None and unfinished and handle.directory.has_checkpoint:
+        return handle
+    print(f"no checkpoint of {name} for this task; it starts from the beginning", file=sys.stderr)
+    return None

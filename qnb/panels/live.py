@@ -15,25 +15,36 @@ from IPython.display import display
 
 from ..errors import QnbError
 from ..handle import RunHandle
+from ..machine import process_id
+from ..pool.place import Place
+from .comm import answer_while_busy
 from .result import result_html
 from .static import static_html
-from .view import run_view
+from .view import log_view, run_view
 
-__all__ = ["LivePanel", "show"]
+__all__ = ["WIDGET", "LivePanel", "show"]
 
 HERE = Path(__file__).parent
 INTERVAL = 0.1
 RESULT_RETRIES = 20
 WIDGET = "application/vnd.jupyter.widget-view+json"
+Retry = Callable[[RunHandle], RunHandle]
 
 
-def show(handle: RunHandle) -> None:
+def show(handle: RunHandle, *, retry: Retry | None = None) -> None:
     """Show the panel of a run below the cell.
 
     Two outputs: the static form, which is brought up to date when the run is over and is what a saved notebook keeps,
     and the live panel, which hides the static form as long as it lives.
+
+    Parameters
+    ----------
+    handle : RunHandle
+        The run.
+    retry : callable, optional
+        Runs it again and returns the new handle; without it the panel has no button for that.
     """
-    panel = LivePanel(handle)
+    panel = LivePanel(handle, retry=retry)
     spot = display(panel.static_bundle(), raw=True, display_id=True)
     widget = panel.widget_bundle()
     if widget:
@@ -49,29 +60,32 @@ class LivePanel(anywidget.AnyWidget):
     ----------
     handle : RunHandle
         The run; it may be waiting, running or over, started here or elsewhere.
+    retry : callable, optional
+        Runs it again and returns the new handle, which the panel then follows.
     """
 
-    _esm = HERE / "live.js"
-    _css = HERE / "live.css"
+    _esm = (HERE / "chart.js").read_text(encoding="utf-8") + (HERE / "live.js").read_text(encoding="utf-8")
+    _css = (HERE / "live.css").read_text(encoding="utf-8")
     view = traitlets.Dict().tag(sync=True)
+    panes = traitlets.List().tag(sync=True)
+    log = traitlets.Dict().tag(sync=True)
     stop_asked = traitlets.Bool(False).tag(sync=True)
     config = traitlets.Unicode("").tag(sync=True)
     static_class = traitlets.Unicode("").tag(sync=True)
     result_html = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(self, handle: RunHandle) -> None:
+    def __init__(self, handle: RunHandle, *, retry: Retry | None = None) -> None:
         self._handle = handle
+        self._retry = retry
+        self._query = ("", False)
         self._when_over: list[Callable[[], None]] = []
-        super().__init__(
-            view=run_view(handle.state), stop_asked=handle.directory.stop_asked(), config=_task_text(handle)
-        )  # fmt: skip
+        self._turn = threading.Lock()
+        self._drawn: tuple[Any, ...] = ()
+        super().__init__()
         self.static_class = f"qnb-static-{self.model_id}"
-        _answer_while_busy(self.comm)
+        answer_while_busy(self.comm)
         self.on_msg(self._received)
-        if handle.is_over:
-            self._show_result()
-        else:
-            threading.Thread(target=self._follow, name=f"qnb-panel-{handle.run_id}", daemon=True).start()
+        self._follow_run(handle)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """Return the live form with a text and a static form beside it, complete where no widget can be drawn."""
@@ -93,46 +107,114 @@ class LivePanel(anywidget.AnyWidget):
         """Have `call` called, in the panel's thread, once the result of the run is there."""
         self._when_over.append(call)
 
-    def _received(self, _: Any, content: dict[str, Any], __: Any) -> None:
-        if content.get("kind") == "stop":
-            self._handle.stop()
-            self.stop_asked = True
+    def _follow_run(self, handle: RunHandle) -> None:
+        self._handle = handle
+        self._origin = _origin(handle)
+        self.config, self.result_html = _task_text(handle), ""
+        self.stop_asked = handle.directory.stop_asked()
+        self._draw()
+        if handle.is_over:
+            self._show_result(handle)
+        else:
+            threading.Thread(
+                target=self._follow, args=(handle,), name=f"qnb-panel-{handle.run_id}", daemon=True
+            ).start()
 
-    def _follow(self) -> None:
-        """Send a new view when the journal grew, and once a second so that the clock goes on."""
+    def _received(self, _: Any, content: dict[str, Any], __: Any) -> None:
+        """Do what a button or the search asks for."""
+        handle, kind = self._handle, content.get("kind")
+        try:
+            if kind == "stop":
+                handle.stop()
+                self.stop_asked = True
+            elif kind == "next":
+                handle.prefer()
+            elif kind == "log":
+                self._query = (str(content.get("text", "")), bool(content.get("warnings")))
+                self._draw()
+            elif kind == "retry" and self._retry is not None and handle.is_over:
+                self._follow_run(self._retry(handle))
+            elif kind == "resume" and handle.is_over:
+                from ..session import current_session
+
+                current_session().resume(handle)
+                self._follow_run(handle)
+        except (QnbError, OSError) as error:
+            self.view = {**self.view, "notes": [str(error)]}
+
+    def _draw(self) -> None:
+        """Send what changed since it was drawn last."""
+        with self._turn:
+            handle = self._handle
+            state = handle.state
+            view = run_view(state)
+            panes = view.pop("panes")
+            view["can_retry"] = self._retry is not None and state.is_over
+            view["notes"] = [*view["notes"], *self._notes(handle)]
+            with self.hold_sync():
+                self.view = view
+                if self._drawn[:2] != (handle.run_id, state.seq):
+                    self.panes = panes
+                if self._drawn != (handle.run_id, state.seq, self._query):
+                    self.log = log_view(state, self._query[0], warnings=self._query[1])
+            self._drawn = (handle.run_id, state.seq, self._query)
+
+    def _notes(self, handle: RunHandle) -> list[str]:
+        if handle.status == "waiting":
+            return [_queue_note(handle)]
+        return [self._origin] if self._origin and not handle.is_over else []
+
+    def _follow(self, handle: RunHandle) -> None:
+        """Draw when the journal grew, and once a second so that the clock goes on."""
         seq, sent = -1, 0.0
-        while True:
-            state = self._handle.state
+        while self._handle is handle:
+            state = handle.state
             now = time.monotonic()
             if state.seq != seq or now - sent >= 1.0:
                 seq, sent = state.seq, now
-                self.view = run_view(state)
+                self._draw()
             if state.is_over:
-                self._show_result()
+                self._show_result(handle)
                 for call in self._when_over:
                     call()
                 return
             time.sleep(INTERVAL)
 
-    def _show_result(self) -> None:
+    def _show_result(self, handle: RunHandle) -> None:
         for _ in range(RESULT_RETRIES):  # the result file follows the last event by a moment
-            if self._handle.directory.result() is not None:
+            if handle.directory.result() is not None:
                 break
             time.sleep(INTERVAL)
         try:
-            self.result_html = result_html(self._handle)
+            self.result_html = result_html(handle)
         except (QnbError, OSError) as error:
             self.result_html = static_html({"note": f"The result cannot be shown: {error}"}, "")
 
 
-def _answer_while_busy(comm: Any) -> None:
-    """Let the front end's choice of subshell stand for messages of `comm`, so that Stop works while a cell computes.
+def _place(handle: RunHandle) -> Place:
+    return Place(handle.directory.path.parents[2])
 
-    JupyterLab sends them to a subshell, which is free then. ipykernel 7.4.0 sends them on to the shell that last wrote
-    to the comm, which is the main one, and that one is busy. Other versions have no such hook.
-    """
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda data, default: default
+
+def _queue_note(handle: RunHandle) -> str:
+    """Return how many runs are ahead of one that waits."""
+    waiting = _place(handle).status().get("waiting", [])
+    if handle.run_id not in waiting:
+        return "Waiting for a worker."
+    ahead = waiting.index(handle.run_id)
+    return f"Waiting: {ahead} run{'s' * (ahead != 1)} ahead." if ahead else "Waiting: next when a worker is free."
+
+
+def _origin(handle: RunHandle) -> str:
+    """Return where the run comes from, if it is not from this process."""
+    try:
+        submitter = handle.request.submitter
+    except QnbError:
+        return ""
+    if not submitter.pid or submitter == process_id():
+        return ""
+    if submitter.alive:
+        return "Started from another notebook. You can watch and ask to stop."
+    return "This run began before the kernel restarted."
 
 
 def _task_text(handle: RunHandle) -> str:
@@ -145,6 +227,9 @@ def _task_text(handle: RunHandle) -> str:
 def _text(view: dict[str, Any]) -> str:
     lines = [f"{view['name']}  {view['status_text']}  {view['elapsed']}".rstrip()]
     lines += [f"  {stage['title']:<10} {stage['status']:<9} {stage['time']}".rstrip() for stage in view["stages"]]
+    lines += [f"  {name} {value} {more}".rstrip() for name, value, more in view["facts"]]
     if view["failure"]:
         lines.append(f"  {view['failure']['message']}")
+    if view["stop_reason"]:
+        lines.append(f"  {view['stop_reason']}")
     return "\n".join(lines)

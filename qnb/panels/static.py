@@ -5,7 +5,11 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-__all__ = ["static_html"]
+from .picture import pane_svg
+
+__all__ = ["overlay_html", "static_html"]
+
+PANES = 3
 
 _CELL = "padding:2px 14px 2px 0;text-align:left;border:0"
 
@@ -37,7 +41,8 @@ def static_html(view: dict[str, Any], result: str, *, name: str = "") -> str:
     if view["failure"]:
         parts.append(f"<p>{escape(view['failure']['message'])}</p>")
     if view["stop_reason"]:
-        parts.append(f"<p>Stopped: {escape(view['stop_reason'])}</p>")
+        parts.append(f"<p>{escape(view['stop_reason'])}</p>")
+    parts += [f"<p>{escape(pane['metric'])}</p>{pane_svg(pane)}" for pane in view["panes"][:PANES] if pane_svg(pane)]
     rows = "".join(
         f'<tr><td style="{_CELL}">{escape(k)}</td><td style="{_CELL}">{escape(f"{v} {more}".rstrip())}</td></tr>'
         for k, v, more in view["facts"]
@@ -50,3 +55,14 @@ def static_html(view: dict[str, Any], result: str, *, name: str = "") -> str:
             f"<p>This is how the run stood when it was drawn; <code>%qshow {run}</code> draws it as it is now.</p>"
         )
     return f'{_STYLE}<div class="qnb-static {escape(name)}">{"".join(parts)}{result}</div>'
+
+
+def overlay_html(view: dict[str, Any], *, name: str = "") -> str:
+    """Return HTML of `view` (from `qnb.panels.view.overlay_view`): the runs, then their curves as pictures."""
+    rows = "".join(
+        f'<tr><td style="{_CELL}"><b>{escape(r["name"])}</b></td><td style="{_CELL}">{escape(r["status_text"])}</td>'
+        f'<td style="{_CELL}">{escape(r["elapsed"])}</td></tr>'
+        for r in view["runs"]
+    )
+    panes = "".join(f"<p>{escape(p['metric'])}</p>{pane_svg(p, number_lines=True)}" for p in view["panes"][:PANES])
+    return f'{_STYLE}<div class="qnb-static {escape(name)}"><table>{rows}</table>{panes}</div>'

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
+from ..events import ResourceSampled
 from ..reports.numbers import MISSING, duration, loss
 from ..state import Curve, RunState
 
-__all__ = ["run_view"]
+__all__ = ["log_view", "overlay_view", "run_view"]
 
 TITLES = {
     "data": "Data",
@@ -28,6 +30,7 @@ STATUS = {
     "finished": "Finished",
     "failed": "Failed",
     "stopped": "Stopped",
+    "interrupted": "Interrupted",
     "unknown": "Waiting",
 }
 PARTS = {"valid": "valid", "validation": "valid", "val": "valid", "train": "train", "training": "train", "test": "test"}
@@ -37,6 +40,7 @@ LOG_LINES = 200
 PANES = 6
 CURVE_FACTS = 6
 TEXT_WIDTH = 2000
+DASHES = ("none",) * 4 + ("5 3", "2 2", "8 3 2 3", "1 3")
 
 
 def run_view(state: RunState, *, now: float | None = None) -> dict[str, Any]:
@@ -70,13 +74,91 @@ def run_view(state: RunState, *, now: float | None = None) -> dict[str, Any]:
         "facts": _facts(state),
         "metrics": _metrics(state),
         "worker": _worker(state),
-        "log": [_log_line(entry) for entry in list(state.logs)[-LOG_LINES:]],
-        "log_count": state.log_count,
-        "warning_count": state.warning_count,
         "failure": _failure(state),
-        "stop_reason": state.stop.reason if state.stop else "",
+        "stop_reason": _stop_reason(state),
+        "attempt": state.attempt,
+        "resumable": bool(state.stop and state.stop.resumable),
+        "can_retry": state.is_over,
+        "notes": _notes(state),
         "over": state.is_over,
     }
+
+
+def log_view(state: RunState, text: str = "", *, warnings: bool = False) -> dict[str, Any]:
+    """Return the log as a panel shows it: the last lines, or the last ones that match.
+
+    Parameters
+    ----------
+    text : str
+        Words to look for, in upper or lower case; every one must occur in a line.
+    warnings : bool
+        Warnings and errors alone.
+    """
+    kept = list(state.logs)
+    words = text.lower().split()
+    found = [
+        entry
+        for entry in kept
+        if (not warnings or entry.level in ("warning", "error")) and all(w in entry.text.lower() for w in words)
+    ]
+    return {
+        "lines": [_log_line(entry) for entry in found[-LOG_LINES:]],
+        "searched": bool(words) or warnings,
+        "matches": len(found),
+        "kept": len(kept),
+        "count": state.log_count,
+        "warnings": state.warning_count,
+    }
+
+
+def overlay_view(states: Sequence[RunState], *, now: float | None = None) -> dict[str, Any]:
+    """Return what a panel shows of several runs at once: a row for each and their curves over each other.
+
+    A run has the same colour in all panes; from the fifth on its lines are dashed, too.
+    """
+    now = time.time() if now is None else now
+    runs: list[dict[str, Any]] = []
+    panes: dict[tuple[str, str], dict[str, Any]] = {}
+    names = [state.name for state in states]
+    for number, state in enumerate(states):
+        label = state.name if names.count(state.name) == 1 else f"{state.name} {state.run_id[:4]}"
+        colour, dash = f"var(--qnb-s{number % 8 + 1})", DASHES[number % len(DASHES)]
+        runs.append(
+            {
+                "name": label, "run_id": state.run_id, "status": state.status, "colour": colour,
+                "status_text": STATUS.get(state.status, state.status), "elapsed": duration(state.elapsed(now)),
+            }
+        )  # fmt: skip
+        for name, curve in state.curves.items():
+            part, metric = _split(name)
+            key = (metric, part)
+            pane = panes.setdefault(key, {"metric": f"{part} {metric}".strip(), "lines": [], "best_step": 0})
+            pane["lines"].append(_line(label, curve, 0) | {"colour": colour, "dash": dash})
+    order = sorted(panes, key=lambda k: PART_ORDER.index(k[1]) if k[1] in PART_ORDER else len(PART_ORDER))
+    shown = [panes[k] | {"main": k == order[0]} for k in order[:PANES]]
+    return {"runs": runs, "panes": shown, "over": all(state.is_over for state in states)}
+
+
+def _stop_reason(state: RunState) -> str:
+    """Return why the run ended before its end, and what is kept of it."""
+    if state.stop is None:
+        return ""
+    reason = state.stop.reason or "on request"
+    if not state.stop.interrupted:
+        reason = f"Stopped: {reason}" if not reason.lower().startswith("stopped") else reason[:1].upper() + reason[1:]
+    best = state.training.best_step if state.training else 0
+    unit = state.training.unit if state.training else "step"
+    kept = f" The best so far was {unit} {best:,}." if best else ""
+    more = " Resume goes on from the checkpoint." if state.stop.resumable else ""
+    return reason.rstrip(".") + "." + kept + more
+
+
+def _notes(state: RunState) -> list[str]:
+    if state.status == "waiting" and state.retried is not None and state.retried.reason:
+        return [f"{state.retried.reason}. It is tried again."]
+    if state.status == "running" and state.attempt > 1 and state.pid:
+        return ["Its worker was replaced; this is another try."] if not state.curves else []
+    return []
 
 
 def _silent(state: RunState, now: float) -> str:
@@ -161,7 +243,7 @@ def _panes(state: RunState) -> list[dict[str, Any]]:
     panes: list[dict[str, Any]] = []
     for metric, members in groups.items():
         members.sort(key=lambda m: PART_ORDER.index(m[0]) if m[0] in PART_ORDER else 0)
-        spans = [span for span in (_span(c) for _, c in members) if span > 0]
+        spans = [span for span in (c.span() for _, c in members) if span > 0]
         apart = len(members) > 1 and len(spans) > 1 and max(spans) / min(spans) > 3
         for batch in [[m] for m in members] if apart else [members]:
             lines = [_line(part or metric, curve, best) for part, curve in batch]
@@ -176,11 +258,6 @@ def _panes(state: RunState) -> list[dict[str, Any]]:
     return panes[:PANES]
 
 
-def _span(curve: Curve) -> float:
-    finite = [v for v in curve.values if math.isfinite(v)]
-    return max(finite) - min(finite) if finite else 0.0
-
-
 def _line(name: str, curve: Curve, best_step: int) -> dict[str, Any]:
     steps, values = curve.thinned(CURVE_POINTS)
     line: dict[str, Any] = {
@@ -190,18 +267,10 @@ def _line(name: str, curve: Curve, best_step: int) -> dict[str, Any]:
         "last": loss(curve.values[-1]),
         "best": None,
     }
-    best = _value_at(curve, best_step) if name == "valid" else None
+    best = curve.at(best_step) if best_step and name == "valid" else None
     if best is not None:
         line["best"] = {"step": best_step, "value": best, "text": f"best {loss(best)} at {best_step:,}"}
     return line
-
-
-def _value_at(curve: Curve, step: int) -> float | None:
-    if step:
-        for at, value in zip(curve.steps, curve.values, strict=True):
-            if at == step and math.isfinite(value):
-                return value
-    return None
 
 
 def _facts(state: RunState) -> list[list[str]]:
@@ -217,7 +286,7 @@ def _facts(state: RunState) -> list[list[str]]:
     for part, metric, curve in shown[:CURVE_FACTS]:
         name = f"{part} {metric}".strip()
         facts.append([name[:1].upper() + name[1:], loss(curve.values[-1]), ""])
-        value = _value_at(curve, best) if part == "valid" else None
+        value = curve.at(best) if best and part == "valid" else None
         if value is not None:
             facts.append([f"Best {name}", loss(value), f"at {best:,}"])
     if progress is not None and best:
@@ -247,10 +316,24 @@ def _worker(state: RunState) -> dict[str, Any]:
         "pid": state.pid,
         "threads": state.threads,
         "cpu": f"{last.cpu:.0f}\u00a0%" if last else "",
-        "memory": f"{last.memory / 2**30:.1f}\u00a0GB" if last else "",
+        "memory": _memory(last.memory, state.memory_limit) if last else "",
+        "gpu": _gpu(last) if last else "",
+        "gpu_series": [r.gpu or 0.0 for r in state.resources] if last and last.gpu is not None else [],
         "cpu_series": [round(r.cpu, 1) for r in state.resources],
         "memory_series": [r.memory for r in state.resources],
     }
+
+
+def _memory(value: int, limit: int) -> str:
+    if limit:
+        return f"{value / 2**30:.1f} of {limit / 2**30:.1f}\u00a0GB"
+    return f"{value / 2**30:.1f}\u00a0GB"
+
+
+def _gpu(sample: ResourceSampled) -> str:
+    parts = [f"{sample.gpu:.0f}\u00a0%"] if sample.gpu is not None else []
+    parts += [f"{sample.gpu_memory / 2**30:.1f}\u00a0GB"] if sample.gpu_memory is not None else []
+    return " · ".join(parts)
 
 
 def _log_line(entry: Any) -> dict[str, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import time
 
 from qnb import events as ev
-from qnb.panels.static import static_html
-from qnb.panels.view import run_view
+from qnb.panels.static import overlay_html, static_html
+from qnb.panels.view import log_view, overlay_view, run_view
 from qnb.state import RunState, fold
 
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
@@ -120,7 +121,8 @@ def test_states_have_their_words() -> None:
     assert [s["status"] for s in running["stages"]] == ["finished", "running"]
 
     stopped = view_of([*training(), ev.RunStopped(reason="at iteration 38", time=12)])
-    assert (stopped["status_text"], stopped["stop_reason"], stopped["over"]) == ("Stopped", "at iteration 38", True)
+    assert (stopped["status_text"], stopped["over"]) == ("Stopped", True)
+    assert stopped["stop_reason"] == "Stopped: at iteration 38. The best so far was iteration 20."
     assert stopped["stages"][1]["status"] == "stopped"
 
     failed = view_of([*training(), ev.RunFailed(error="ValueError", message="line 22: no GPU", traceback="…", time=12)])
@@ -137,10 +139,72 @@ def test_silence_is_told_after_thirty_seconds() -> None:
 
 
 def test_log_is_bounded() -> None:
-    view = view_of([ev.LogLine(text="x" * 5000, level="warning") for _ in range(500)])
-    assert len(view["log"]) == 200
-    assert (view["log_count"], view["warning_count"]) == (500, 500)
-    assert len(view["log"][0]["text"]) < 2100
+    log = log_view(fold([ev.LogLine(text="x" * 5000, level="warning") for _ in range(500)]))
+    assert len(log["lines"]) == 200
+    assert (log["count"], log["warnings"]) == (500, 500)
+    assert len(log["lines"][0]["text"]) < 2100
+
+
+def test_log_is_searched_in_all_that_is_kept() -> None:
+    lines = [ev.LogLine(text=f"Epoch {i} done", level="warning" if i == 7 else "info") for i in range(1000)]
+    log = log_view(fold(lines), "epoch 77")
+    assert [line["text"] for line in log["lines"]][:2] == ["Epoch 77 done", "Epoch 177 done"]
+    assert (log["matches"], log["kept"], log["searched"]) == (19, 1000, True)
+    assert [line["text"] for line in log_view(fold(lines), warnings=True)["lines"]] == ["Epoch 7 done"]
+    assert not log_view(fold(lines), "nothing like it")["lines"]
+
+
+def test_interrupted_run_says_what_is_kept_and_another_try_starts_its_curves_anew() -> None:
+    ending = ev.RunStopped(reason="The machine restarted at 06:12.", interrupted=True, resumable=True, time=12)
+    interrupted = view_of([*training(), ending])
+    assert (interrupted["status"], interrupted["status_text"]) == ("interrupted", "Interrupted")
+    assert interrupted["stop_reason"].startswith("The machine restarted at 06:12. The best so far was iteration 20.")
+    assert interrupted["stop_reason"].endswith("Resume goes on from the checkpoint.")
+
+    crashed = [*training(), ev.RunRetried(reason="Worker 2 was ended by the system (exit −9)", attempt=2, time=12)]
+    waiting = view_of(crashed)
+    assert (waiting["status"], waiting["notes"]) == (
+        "waiting",
+        ["Worker 2 was ended by the system (exit −9). It is tried again."],
+    )
+    again = fold([*crashed, ev.RunStarted(pid=2, attempt=2, time=13)])
+    assert not again.curves
+    assert len(fold([*crashed, ev.RunStarted(pid=2, attempt=2, resumed=True, time=13)]).curves["l2.valid"].steps) == 38
+
+
+def test_duration_is_what_was_measured_whatever_the_clock_says() -> None:
+    ended = fold([*training(), ev.RunFinished(seconds=30.0, time=-5000)])
+    assert ended.elapsed(-6000) == 30.0
+    assert fold(training()).elapsed(-100) == 0.0
+
+
+def test_overlay_gives_a_run_one_colour_and_tells_namesakes_apart() -> None:
+    states = [fold(training()) for _ in range(5)]
+    for number, state in enumerate(states):
+        state.name, state.run_id = f"run{min(number, 3)}", f"abcd{number}"
+    view = overlay_view(states, now=20)
+    assert [r["name"] for r in view["runs"]] == ["run0", "run1", "run2", "run3 abcd", "run3 abcd"]
+    assert [(p["metric"], len(p["lines"]), p["main"]) for p in view["panes"]] == [
+        ("valid l2", 5, True),
+        ("train l2", 5, False),
+    ]
+    colours = [[line["colour"] for line in pane["lines"]] for pane in view["panes"]]
+    assert colours[0] == colours[1]
+    assert len(set(colours[0])) == 5
+    assert [line["dash"] for line in view["panes"][0]["lines"]] == ["none"] * 4 + ["5 3"]
+    html = overlay_html(view)
+    assert html.count("<svg") == 2
+
+
+def test_panel_of_a_hundred_thousand_events_is_drawn_in_time() -> None:
+    state = fold(
+        ev.MetricLogged(name=name, value=math.sin(i), step=i) for i in range(50_000) for name in ("l.train", "l.valid")
+    )
+    began = time.perf_counter()
+    for _ in range(5):
+        run_view(state)
+        log_view(state)
+    assert (time.perf_counter() - began) / 5 < 0.1
 
 
 def test_static_form_escapes_everything_of_the_run() -> None:
@@ -156,4 +220,7 @@ def test_static_form_escapes_everything_of_the_run() -> None:
         assert "<script" not in html
         assert "<img" not in html
         assert "&lt;script&gt;" in html
+    overlay = overlay_html(overlay_view([fold(events), fold(events)]))
+    assert "<script" not in overlay
+    assert "<img" not in overlay
     assert "%qshow" in static_html(run_view(fold(events)), "")
