@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["DNNModelPytorch"]
 
 DEFAULTS: TrainingOptions = {
+    "n_epochs": None,
     "max_steps": 300,
     "eval_steps": 20,
     "optimizer": "gd",
@@ -41,8 +42,9 @@ class DNNModelPytorch(TorchModel):
     init_model : str, optional
         Folder of a saved model of this class to start from.
     **training
-        See `TorchModel`; by default 300 steps, a validation every 20, the optimizer ``gd``, no limit on the gradients,
-        and the scheduler ``default``: halved after 10 validations without improvement, down to 1e-5.
+        See `TorchModel`; by default 300 steps however many epochs that is, a validation every 20, the optimizer
+        ``gd``, no limit on the gradients, and the scheduler ``default``: halved after 10 validations without
+        improvement, down to 1e-5.
 
     Notes
     -----

@@ -17,7 +17,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,7 @@ class Loop:
         seed: int,
         key: str = "",
     ) -> None:
+        options = _limited(options, len(train))
         self.options, self.context, self.key = options, context, key
         self.network = network.to(options.device)
         self.train_rows = resident(train, options.device)
@@ -120,7 +121,9 @@ class Loop:
         self.optimizer = make_optimizer(options, network.parameters())
         self.order = torch.Generator().manual_seed(seed)
         per_round = options.eval_steps if options.max_steps else len(epoch_order(train, options, torch.Generator()))
-        self.rounds = math.ceil(options.max_steps / options.eval_steps) if options.max_steps else options.n_epochs
+        self.rounds = options.n_epochs or 0
+        if options.max_steps:
+            self.rounds = math.ceil(options.max_steps / options.eval_steps)
         steps = options.max_steps or math.ceil(per_round / options.accumulate) * self.rounds
         self.schedule = make_schedule(options, self.optimizer, rounds=self.rounds, steps=steps)
         self.precision = _precision(options, context)
@@ -397,6 +400,13 @@ def _compiled(network: nn.Module, rows: Rows, options: LoopOptions, context: Fit
         context.log(f"torch.compile fails ({str(error).splitlines()[0]}); training without it", level="warning")
         return network
     return compiled
+
+
+def _limited(options: LoopOptions, rows: int) -> LoopOptions:
+    """Return `options` with no more steps than `n_epochs` passes over the rows take."""
+    if not options.max_steps or not options.n_epochs:
+        return options
+    return replace(options, max_steps=min(options.max_steps, options.n_epochs * math.ceil(rows / options.batch_size)))
 
 
 def _flat(out: Any, rows: int) -> Tensor:

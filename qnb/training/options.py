@@ -19,7 +19,7 @@ BATCHING = ("rows", "day", "days")
 class TrainingOptions(TypedDict, total=False):
     """Keywords that every torch model takes; `qnb.training.torch_model.TorchModel` says what each means."""
 
-    n_epochs: int
+    n_epochs: int | None
     max_steps: int | None
     eval_steps: int
     lr: float
@@ -49,8 +49,8 @@ class LoopOptions:
 
     Attributes
     ----------
-    n_epochs : int
-        Passes over ``train``; not used when `max_steps` is given.
+    n_epochs : int or None
+        Passes over ``train``; None sets no limit beside `max_steps`.
     max_steps : int or None
         Train on this many batches drawn with replacement instead of on epochs.
     eval_steps : int
@@ -83,7 +83,7 @@ class LoopOptions:
         Seed of weights, order and dropout; None draws one, which the log tells.
     """
 
-    n_epochs: int = 200
+    n_epochs: int | None = 200
     max_steps: int | None = None
     eval_steps: int = 20
     batch_size: int = 2000
@@ -119,6 +119,8 @@ class LoopOptions:
             *_at_least("accumulate", self.accumulate, 1),
             *_at_least("early_stop", self.early_stop, 0),
         ]
+        if self.n_epochs is None and self.max_steps is None:
+            problems.append(Problem("n_epochs and max_steps are both None", "give one of them", "kwargs.n_epochs"))
         if not self.lr > 0:
             problems.append(Problem(f"lr must be positive, received {self.lr}", "", "kwargs.lr"))
         if problems:

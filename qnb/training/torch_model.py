@@ -46,10 +46,11 @@ class TorchModel(BaseModel):
 
     Parameters
     ----------
-    n_epochs : int
+    n_epochs : int, optional
         Passes over ``train``.
     max_steps, eval_steps : int
-        Instead of epochs: this many batches drawn with replacement, validated every `eval_steps`.
+        Instead of epochs: this many batches drawn with replacement, as many as `n_epochs` passes at most, validated
+        every `eval_steps`.
     lr : float
         Learning rate.
     batch_size : int
@@ -100,7 +101,7 @@ class TorchModel(BaseModel):
     def __init__(
         self,
         *,
-        n_epochs: int = 200,
+        n_epochs: int | None = 200,
         max_steps: int | None = None,
         eval_steps: int = 20,
         lr: float = 0.001,

@@ -447,3 +447,15 @@ def test_options_say_what_they_watch() -> None:
     assert LoopOptions(metric="ic").maximize
     assert LoopOptions(max_steps=10).unit == "step"
     assert math.isclose(LoopOptions(lr=0.1).lr, 0.1)
+
+
+def test_steps_end_with_the_epochs_they_may_take(data: SyntheticDataset) -> None:
+    rows = len(data.sample("train", data_key="learn"))
+    sizes: dict[str, Any] = {"max_steps": 5000, "batch_size": 100, "GPU": None, "pt_model_kwargs": {"input_dim": 6}}
+    sizes["pt_model_kwargs"]["layers"] = [8]
+    context, _ = watched()
+    model = DNNModelPytorch(n_epochs=2, **sizes).fit(data, context=context)
+    assert model.outcome_ is not None
+    assert model.outcome_.rounds == 2 * math.ceil(rows / 100)
+    with pytest.raises(ConfigError, match="give one of them"):
+        small(n_epochs=None)
