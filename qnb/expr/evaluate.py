@@ -3,7 +3,7 @@
 1. The texts are parsed and planned together, so that a term in several of them is computed once.
 2. Values that need all rows (no window, cross-sections, other instruments) are computed first, pass by pass.
 3. The rows asked for are cut into blocks of days whose part of the matrix fits in memory; in each block the rows of an
-   instrument, with the history they need, follow one another.
+   instrument, with the history they need, follow one another. A block is written while the next is computed.
 4. Chunks of a block are computed by several threads and scattered into the matrix, ordered (datetime, instrument).
 5. With a cache, the matrix is written to it, under a lock of its key, and comes back memory-mapped.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
 import numpy as np
@@ -37,8 +37,8 @@ _LOG = logging.getLogger(__name__)
 ENGINE_VERSION = 1
 """Raised when results change, so that older cache entries are not used."""
 
-BLOCK_BYTES = 1 << 30
-"""Part of the matrix that is in work at a time."""
+BLOCK_BYTES = (1 << 28, 1 << 30)
+"""Least and most of the matrix that is in work at a time; between them, so much that history is an eighth of it."""
 
 _WIDE = 24  # columns from which on a row is several cache lines
 
@@ -156,23 +156,59 @@ def _compute(
     kept = compute_kept(plan, source, rows, extents, threads=threads, mode=mode)
     program = Program(plan, plan.outputs, Reader(source, rows, kept), start=rows.start, block=True)
     columns = np.array([program.columns[o] for o in plan.outputs], dtype=np.int64)
+    row_bytes = matrix.shape[1] * 4
+    a_day = len(rows) / (int(rows.days[-1]) - int(rows.days[0]) + 1)
+    wanted = int(8 * (plan.left + plan.right) * a_day * row_bytes)
+    blocks = list(_blocks(rows, row_bytes, max(BLOCK_BYTES[0], min(wanted, BLOCK_BYTES[1]))))
     done = 0
-    blocks = list(_blocks(rows, matrix.shape[1] * 4))
-    spare = np.empty((max(b - a for a, b in blocks), matrix.shape[1]), np.float32) if cache is not None else None
-    for first, stop in blocks:
-        target = matrix[first:stop] if spare is None else spare[: stop - first]
-        layout = trimmed_layout(rows.days[first:stop], rows.codes[first:stop], extents, plan.left, plan.right)
-        for count in _run_chunks(program, list(layout.chunks()), columns, target, threads):
-            done += count
-            if progress is not None:
-                progress(done, len(rows))
-        if cache is not None:
-            cache.write(matrix, first, target)
+    with _Sink(matrix, cache, max(stop - first for first, stop in blocks), len(blocks)) as sink:
+        for first, stop in blocks:
+            target = sink.room(first, stop)
+            layout = trimmed_layout(rows.days[first:stop], rows.codes[first:stop], extents, plan.left, plan.right)
+            for count in _run_chunks(program, list(layout.chunks()), columns, target, threads):
+                done += count
+                if progress is not None:
+                    progress(done, len(rows))
+            sink.put(first, target)
 
 
-def _blocks(rows: Rows, row_bytes: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of rows of whole days whose part of the matrix is about `BLOCK_BYTES`."""
-    most = max(1, BLOCK_BYTES // row_bytes)
+class _Sink:
+    """Where blocks of the matrix go: into it, or to the cache, which writes one while the next is computed."""
+
+    def __init__(self, matrix: np.ndarray, cache: Cache | None, rows: int, blocks: int) -> None:
+        self._matrix = matrix
+        self._cache = cache
+        self._spare = [np.empty((rows, matrix.shape[1]), np.float32) for _ in range(min(2, blocks))] if cache else []
+        self._writing: list[Future[None]] = []
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="qnb-expr-write")
+
+    def __enter__(self) -> _Sink:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._writer.shutdown(cancel_futures=kind is not None)
+        if kind is None:
+            for one in self._writing:
+                one.result()
+
+    def room(self, first: int, stop: int) -> np.ndarray:
+        """Return the array to compute rows `first` to `stop` into."""
+        if not self._spare:
+            return self._matrix[first:stop]
+        if len(self._writing) >= len(self._spare):
+            self._writing.pop(0).result()
+        self._spare.append(self._spare.pop(0))
+        return self._spare[-1][: stop - first]
+
+    def put(self, first: int, block: np.ndarray) -> None:
+        """Say that the rows from `first` on are computed."""
+        if self._cache is not None:
+            self._writing.append(self._writer.submit(self._cache.write, self._matrix, first, block))
+
+
+def _blocks(rows: Rows, row_bytes: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of rows of whole days whose part of the matrix is about `size` bytes."""
+    most = max(1, size // row_bytes)
     first, count = 0, len(rows)
     while first < count:
         stop = min(first + most, count)
