@@ -75,15 +75,20 @@ def test_threads_and_chunks_change_nothing(
 
 
 @pytest.mark.parametrize("block", [100, 3000, 20_000])
-def test_blocks_of_days_change_nothing(market: MemorySource, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_days_change_nothing(
+    market: MemorySource, block: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     rows = market.rows(start=20)
     expected = evaluate(FIELDS, market, rows)
-    monkeypatch.setattr("qnb.expr.evaluate.BLOCK_BYTES", block)
+    monkeypatch.setattr("qnb.expr.evaluate.BLOCK_BYTES", (block, block))
     seen: list[tuple[int, int]] = []
     found = evaluate(FIELDS, market, rows, progress=lambda done, total: seen.append((done, total)))
     np.testing.assert_array_equal(found, expected)
     assert seen[-1] == (len(rows), len(rows))
     assert len(seen) > 1 or block == 20_000
+    kept = evaluate(FIELDS, market, rows, cache=Cache(tmp_path))
+    np.testing.assert_array_equal(kept, expected)
+    assert isinstance(kept, np.memmap)
 
 
 def test_a_long_segment_is_cut_without_a_trace(market: MemorySource, monkeypatch: pytest.MonkeyPatch) -> None:
