@@ -66,7 +66,7 @@ class StudyEngine:
     directory : StudyDir
         The study.
     listeners : callables
-        Called with every event after the file has it.
+        Called with every event after the file has it; ``recall``, where a listener has it, with those of before.
     waits : bool
         Whether a pause waits for somebody to go on (a manager in the background), or ends the study for now.
     stop : callable
@@ -120,6 +120,10 @@ class StudyEngine:
         self._spec = self._plan.spec
         for event in ev.EventReader(self._directory.path).read_new():
             self.state.apply(event)
+            for listener in self._listeners:
+                recall = getattr(listener, "recall", None)
+                if recall is not None:
+                    recall(event)
         self._log = ev.EventLog(self._directory.path)
         try:
             self._search = Search(self._spec, self._plan.space, self._directory.path, self._directory.study_id)

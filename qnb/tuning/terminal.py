@@ -37,6 +37,8 @@ class StudyTerminal:
 
     def __call__(self, event: ev.StudyEvent) -> None:
         """Take an event in."""
+        if isinstance(event, ev.StudyStarted) and self.state.study_id not in ("", event.study_id):
+            self.state = StudyState()  # the next stage of a pipeline
         self.state.apply(event)
         match event:
             case ev.StudyStarted() if not self._quiet:
@@ -57,6 +59,12 @@ class StudyTerminal:
                 self._say(f"{red[0]}{event.level}: {event.text}{red[1]}")
             case ev.StudyEnded():
                 self._end(event)
+
+    def recall(self, event: ev.StudyEvent) -> None:
+        """Take in an event of an earlier manager without a word."""
+        if isinstance(event, ev.StudyStarted) and self.state.study_id not in ("", event.study_id):
+            self.state = StudyState()
+        self.state.apply(event)
 
     def _trial(self, event: ev.TrialEnded) -> None:
         state, spec = self.state, self.state.spec

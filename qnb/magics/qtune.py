@@ -1,0 +1,135 @@
+"""``%%qtune`` and ``%qtune``: start or go on with a study, show its panel."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class
+
+from ..errors import ConfigError, Problem, QnbError, UnknownNameError
+from ..options import parse_line, qtune_parser, study_options
+from ..session import current_session
+
+__all__ = ["TuneMagics"]
+
+
+@magics_class
+class TuneMagics(Magics):
+    """``%%qtune`` and ``%qtune``."""
+
+    @line_cell_magic
+    def qtune(self, line: str, cell: str | None = None) -> None:
+        """Search the distributions in the YAML of the cell; the cell returns at once.
+
+        ::
+
+            %%qtune lgb_tune --trials 50 --jobs 2
+            market: demo
+            model:
+              lightgbm:
+                learning_rate: !loguniform [0.02, 0.3]
+                num_leaves: !int [16, 256]
+            features: Alpha158
+
+        ``%%qtune NAME [--trials N] [--jobs J] [--timeout S] [--sampler tpe|cmaes|gp|random|grid|qmc]
+        [--pruner median|hyperband|none] [--metric M] [--direction D] [--cv walk_forward:4] [--space LightGBMSpace]
+        [--resume]``
+
+        NAME becomes a handle: ``lgb_tune.best_params``, ``lgb_tune.trials``, ``lgb_tune.verdict``,
+        ``lgb_tune.promote()``, ``lgb_tune.stop()``, ``await lgb_tune``. Without a cell, ``%qtune NAME`` searches the
+        task that a ``%%qtask NAME`` cell defined, or shows the study of that name.
+        """
+        try:
+            self._qtune(line, cell)
+        except QnbError as error:
+            raise UsageError(str(error)) from None
+
+    def _qtune(self, line: str, cell: str | None) -> None:
+        from ..tuning.handle import StudyHandle
+        from ..tuning.spec import load_study, plan_of
+        from ..tuning.studydir import find_study
+
+        options = parse_line(qtune_parser(), line)
+        session = current_session()
+        given = study_options(options)
+        name = options.name or "study"
+        if cell is None:
+            if not options.name:
+                raise ConfigError([Problem("%qtune needs a name", "of a task or of a study")])
+            document, seen = self._task_document(name)
+            if document is None and not given and not options.resume:
+                self._show(StudyHandle(find_study(session.settings, name)), name)
+                return
+            if document is None:
+                handle = StudyHandle(find_study(session.settings, name))
+                plan = plan_of(
+                    handle.plan.document, name=name, options={**_kept(handle.plan.spec.to_json()), **given},
+                    text=handle.plan.text, source=handle.plan.source, base_dir=session.settings.work_dir,
+                )  # fmt: skip
+            else:
+                plan = plan_of(
+                    document, name=f"{name}_tune", options=given, text=seen, source="cell",
+                    base_dir=session.settings.work_dir,
+                )  # fmt: skip
+        else:
+            plan = load_study(
+                cell, source="cell", first_line=2, variables=self._variables(), name=name, options=given,
+                base_dir=session.settings.work_dir,
+            )  # fmt: skip
+        self._start(plan, options, session)
+
+    def _start(self, plan: Any, options: Any, session: Any) -> None:
+        from ..tuning.handle import StudyHandle
+        from ..tuning.manager import start_manager
+        from ..tuning.open import open_study
+
+        for note in plan.notes:
+            print(f"note: {note}", file=sys.stderr)
+        settings = session.settings.with_(**plan.task.settings)
+        if options.experiment:
+            settings = settings.with_(experiment=options.experiment)
+        directory = open_study(plan, settings, resume=options.resume)
+        start_manager(directory)
+        handle = StudyHandle(directory)
+        self._show(handle, plan.spec.name)
+        if options.wait:
+            handle.wait()
+
+    def _show(self, handle: Any, name: str) -> None:
+        from ..panels.study import show_study
+
+        if name.isidentifier():
+            self.shell.user_ns[name] = handle
+        show_study(handle)
+
+    def _task_document(self, name: str) -> tuple[Any, str]:
+        """Return the document and YAML of a task that was defined before, (None, '') without one."""
+        from ..task.document import Document, copied
+
+        try:
+            run = current_session().find(name)
+        except UnknownNameError:
+            return None, ""
+        task = run.request.task
+        document = Document(copied(task.document), {}, {}, [], task.imports)
+        return document, task.to_yaml()
+
+    def _variables(self) -> dict[str, Any]:
+        plain = (str, int, float, bool, list, tuple, dict)
+        return {k: v for k, v in self.shell.user_ns.items() if not k.startswith("_") and isinstance(v, plain)}
+
+
+def _kept(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a study that is there, under the keys of the section ``study``."""
+    found = {k: spec[k] for k in ("trials", "jobs", "threads", "sampler", "pruner", "seed", "timeout", "trial_timeout")}
+    found["metric"] = [o["metric"] for o in spec["objectives"]]
+    found["direction"] = [o["direction"] for o in spec["objectives"]]
+    found["storage"] = spec["storage"] or None
+    validation = spec["validation"]
+    if validation["kind"] != "holdout":
+        found["cv"] = {k: validation[k] for k in ("kind", "folds", "embargo")}
+    else:
+        found["segment"] = validation["segment"]
+    return found
