@@ -88,7 +88,7 @@ class MetricRow:
     best: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Comparison:
     """A finished comparison.
 
@@ -120,6 +120,16 @@ class Comparison:
     correlation: np.ndarray | None = None
     correlation_days: int = 0
     verdict: tuple[str, ...] = field(default=())
+
+    def _repr_html_(self) -> str:
+        from .compare_static import comparison_html
+
+        return comparison_html(self)
+
+    def __repr__(self) -> str:
+        from .compare_static import comparison_text
+
+        return comparison_text(self)
 
 
 def labels_of(runs: Sequence[RunInfo]) -> list[str]:

@@ -159,6 +159,7 @@ function dayLines(figure, width, tip, right) {
 function endLabels(svg, ends, from, top, bottom, room) {
   ends.sort((a, b) => a.at - b.at);
   const gap = 14;
+  if (ends.length) ends[0].at = Math.max(ends[0].at, top + 2);
   for (let i = 1; i < ends.length; i += 1) ends[i].at = Math.max(ends[i].at, ends[i - 1].at + gap);
   let floor = bottom;
   for (let i = ends.length - 1; i >= 0; i -= 1) { ends[i].at = Math.min(ends[i].at, floor); floor = ends[i].at - gap; }
@@ -167,7 +168,7 @@ function endLabels(svg, ends, from, top, bottom, room) {
     svg.append(s("circle", { cx: px, cy: y0, r: 2.5, fill: colour(line.series) }));
     const keep = Math.max(3, letters - line.last.length - 1);
     const name = line.name.length > keep ? `${line.name.slice(0, keep - 1)}…` : line.name;
-    const words = s("text", { x: from + 8, y: Math.max(at, top + 4) + 4, class: "qnb-end" });
+    const words = s("text", { x: from + 8, y: at + 4, class: "qnb-end" });
     words.append(s("tspan", { fill: colour(line.series), "font-weight": 600 }, name), s("tspan", { dx: 4 }, line.last));
     svg.append(words);
   }

@@ -102,7 +102,7 @@ def _measures() -> list[Measure]:
             Measure(f"{head}information_ratio", f"IR{tail}", numbers.ratio, _signed(2), 1),
             Measure(f"{head}max_drawdown", f"Max DD{tail}", numbers.percent, numbers.points, 1),
             Measure(f"{head}mean", f"Excess a day{tail}", _thousandths, _thousandths_apart, 1),
-            Measure(f"{head}std", f"Std a day{tail}", _thousandths, _thousandths_apart),
+            Measure(f"{head}std", f"Std a day{tail}", _thousandths_of, _thousandths_apart),
         ]
     found += [
         Measure("1day.ffr", "Fill rate", numbers.share, numbers.points, 1),
@@ -115,6 +115,10 @@ def _measures() -> list[Measure]:
 
 def _thousandths(value: Any) -> str:
     return numbers.percent(value, 3)
+
+
+def _thousandths_of(value: Any) -> str:
+    return numbers.share(value, 3)
 
 
 def _thousandths_apart(value: Any) -> str:

@@ -22,7 +22,7 @@ __all__ = ["RunIndex", "RunPage", "RunQuery", "read_query"]
 SCANNED = 2000
 """Runs of a store without an index of ours that a word is looked for in."""
 
-_GRAMMAR = re.compile(r"[=<>]|\b(?:I?LIKE|IN|IS)\b|^\s*(?:metric|param|parameter|tag|attribute|attr|run)s?\.", re.I)
+_GRAMMAR = re.compile(r"[=<>]|\s(?:I?LIKE|IN|IS)\s|^\s*(?i:metric|param|parameter|tag|attribute|attr|run)s?\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class RunIndex:
 
 
 def _own_tag(key: str) -> str:
-    name = legal_name("tag", key.strip())
+    name = legal_name("tag", key.strip()) if key.strip() else ""
     if not name or name.startswith(("mlflow.", "qnb.")):
         raise RefusedError(f"tag {key!r} belongs to MLflow or qnb; choose another name")
     return name
