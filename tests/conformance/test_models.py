@@ -20,12 +20,14 @@ import pytest
 
 from qnb import registry
 from qnb.data.protocols import RowIndex
-from qnb.errors import EmptyDataError, ModelError, NotFittedError, RunStopped
+from qnb.errors import DivergedError, EmptyDataError, ModelError, NotFittedError, RunStopped
 from qnb.events import Event, LogLine, MetricLogged, Progress
 from qnb.task.sources import signature_of_member
 from qnb.training.context import FitContext
+from qnb.training.importance import permutation_importance
 from qnb.training.model import Model, load_model
 from qnb.training.synthetic import SyntheticDataset
+from qnb.training.torch_model import TorchModel
 
 MEMBERS = sorted(registry.members("model"))
 SMALL: dict[str, Any] = {
@@ -237,6 +239,51 @@ class TestEveryModel:
         pd.testing.assert_series_equal(model.predict(market()), again.predict(market()), check_exact=True)
         assert not list(tmp_path.rglob("*.pkl"))
         assert not [p for p in tmp_path.rglob("*") if p.name.startswith(".")], "no temporary file is left"
+
+    def test_a_stopped_fit_goes_on_from_its_checkpoint(self, name: str, tmp_path: Path) -> None:
+        if not isinstance(make(name), TorchModel):
+            pytest.skip("trees and lines are fitted anew")
+        sizes = {"n_epochs": 4, "max_steps": 24, "eval_steps": 6, "dropout": 0.1}
+        data = market(days=50)
+        whole = make(name, **sizes)
+        whole.fit(data, context=quiet())
+        asked = iter(range(10**6))
+        stopped = make(name, **sizes)
+        with pytest.raises(RunStopped):
+            stopped.fit(data, context=quiet(checkpoint_dir=tmp_path, should_stop=lambda: next(asked) > 5))
+        assert np.isfinite(stopped.predict(data)).all()
+        resumed = make(name, **sizes)
+        resumed.fit(data, context=quiet(checkpoint_dir=tmp_path, resume=True))
+        pd.testing.assert_series_equal(whole.predict(data), resumed.predict(data), check_exact=True)
+
+    def test_a_diverging_loss_is_a_failure_with_the_step(self, name: str) -> None:
+        model = make(name, lr=1e6, n_epochs=4)
+        if not isinstance(model, TorchModel):
+            pytest.skip("trees and lines have no such learning rate")
+        with pytest.raises(DivergedError, match=r"step \d+.*lower lr"):
+            model.fit(market(days=60), context=quiet())
+        assert not model.is_fitted
+
+    def test_fine_tuning_goes_on_from_what_was_learned(self, name: str) -> None:
+        model = make(name, n_epochs=3, max_steps=30)
+        if not hasattr(model, "finetune"):
+            pytest.skip("has no steps to go on from")
+        data = market(days=60)
+        model.fit(data, context=quiet())
+        before = model.predict(data)
+        model.finetune(data, context=quiet())
+        after = model.predict(data)
+        assert not np.array_equal(before, after)
+        assert before.corr(after) > 0.3, "it starts from the fitted model"
+
+    def test_importance_finds_the_feature_that_counts(self, name: str, fitted: Any) -> None:
+        model, _ = fitted(name)
+        data = market()
+        y = data.sample("train", data_key="learn").y[:, 0]
+        strength = np.abs([np.corrcoef(x, y)[0, 1] for x in data.sample("train", data_key="learn").x.T])
+        found = permutation_importance(model, data, "test", repeats=1)["importance"]
+        best, worst = (data.feature_names[i] for i in (strength.argmax(), strength.argmin()))
+        assert found[best] > max(found[worst], 0.05)
 
     def test_a_missing_feature_is_named(self, name: str, fitted: Any) -> None:
         model, _ = fitted(name)
