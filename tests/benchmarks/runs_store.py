@@ -1,4 +1,4 @@
-"""Makes a store with many runs, most of them as plain MLflow writes them, some as finished runs of qnb with artifacts."""
+"""Makes a store with many runs: most as plain MLflow writes them, some as finished runs of qnb with artifacts."""
 
 from __future__ import annotations
 
