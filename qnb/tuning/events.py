@@ -130,7 +130,7 @@ class StudyPaused(StudyEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyWentOn(StudyEvent):
-    """A pause is over."""
+    """A pause is over, or a study that had ended goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

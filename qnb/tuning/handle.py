@@ -181,14 +181,14 @@ class StudyHandle:
         StudyError
             The study has all of its trials.
         """
-        self.directory.withdraw("pause")
-        self.directory.withdraw("stop")
         if self.directory.is_managed():
+            self.directory.withdraw("pause")
             return
         if self.status == "finished":
             raise StudyError(f"study {self.name} is finished; start it with more trials and --resume")
         from .manager import start_manager
 
+        self.directory.go_on()
         start_manager(self.directory)
         self._born = time.time()
 

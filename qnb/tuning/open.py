@@ -48,8 +48,7 @@ def open_study(plan: StudyPlan, settings: Settings, *, resume: bool = False) -> 
             f"study {plan.spec.name} / {directory.study_id} was started with another {' and '.join(different)}; "
             "undo the change to go on with it, or leave --resume out to start anew"
         )
-    directory.withdraw("pause")
-    directory.withdraw("stop")
+    directory.go_on()
     directory.write_request(replace(plan, spec=replace(plan.spec, threads=request.spec.threads)), settings)
     return directory
 

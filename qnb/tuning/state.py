@@ -160,6 +160,9 @@ class StudyState:
                 self._ended(event)
             case ev.StudyPaused():
                 self.status, self.message = "paused", event.reason
+            case ev.StudyWentOn() if self.ended is not None:  # a new manager is on its way
+                self.active += self.ended - self.started
+                self.status, self.message, self.started, self.ended = "waiting", "", 0.0, None
             case ev.StudyWentOn():
                 self.status, self.message = "running", ""
             case ev.StudyLog():

@@ -25,6 +25,7 @@ from typing import Any
 from ..config import Settings
 from ..errors import StudyError, UnknownNameError
 from ..rundir import write_atomically
+from .events import EventLog, StudyWentOn
 from .spec import StudyPlan, StudySpec, plan_from_json, plan_to_json
 
 __all__ = ["StudyDir", "StudyRequest", "create_study", "find_study", "list_studies"]
@@ -102,6 +103,14 @@ class StudyDir:
     def asked(self, what: str) -> bool:
         """Return whether a request stands."""
         return (self.path / what).exists()
+
+    def go_on(self) -> None:
+        """Take requests back and note that a new manager is on its way."""
+        self.withdraw("pause")
+        self.withdraw("stop")
+        log = EventLog(self.path)
+        log(StudyWentOn())
+        log.close()
 
     def is_managed(self) -> bool:
         """Return whether a process manages the study now."""
