@@ -46,7 +46,6 @@ class RunHandle:
         self._reader = JournalReader(directory.path)
         self._state = RunState()
         self._request: Request | None = None
-        self._recorder: Any = None
         self._lock = threading.Lock()
 
     @property
@@ -99,15 +98,13 @@ class RunHandle:
         PoolError
             While the run has not come far enough to have one.
         """
-        if self._recorder is None:
-            from .recorder import R
+        from .recorder import R
 
-            known = self.directory.recorder()
-            if known is None:
-                raise PoolError(f"run {self.name} ({self.status}) has no recorder yet; wait until it trains")
-            with R.uri_context(self.request.settings.tracking_uri):
-                self._recorder = R.get_recorder(recorder_id=known[0], experiment_name=known[1])
-        return self._recorder
+        known = self.directory.recorder()
+        if known is None:
+            raise PoolError(f"run {self.name} ({self.status}) has no recorder yet; wait until it trains")
+        with R.uri_context(self.request.settings.tracking_uri):
+            return R.get_recorder(recorder_id=known[0], experiment_name=known[1])
 
     @property
     def pred(self) -> pd.DataFrame:

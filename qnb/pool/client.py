@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PoolError
+from ..machine import ProcessId
 from ..rundir import RunDir
 from .forks import worker_environment
 from .place import Place, PoolSettings, default_settings
@@ -87,7 +88,8 @@ class PoolClient:
 
     def status(self) -> dict[str, Any]:
         """Return what the owner says of itself; empty when there is none."""
-        return self.place.status() if self.place.wake() else {}
+        status = self.place.status() if self.place.wake() else {}
+        return status if ProcessId(int(status.get("pid", 0)), float(status.get("began", 0))).alive else {}
 
     def settings(self) -> PoolSettings:
         """Return the limits in force."""

@@ -138,7 +138,11 @@ class Owner:
         self._place.wake()
 
     def _forget(self, ticket: Ticket) -> None:
-        self._place.tickets.remove(ticket.run_id)
+        """Be done with a ticket; one that came for the same run since, to resume it, stays and is taken in."""
+        now = self._place.tickets.get(ticket.run_id)
+        if now is None or now.order == ticket.order:
+            self._place.tickets.remove(ticket.run_id)
+        self._known.pop(ticket.run_id, None)
 
     def _may_end(self) -> bool:
         names = self._place.tickets.names()

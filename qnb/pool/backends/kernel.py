@@ -37,26 +37,15 @@ TOO_LARGE = 2 * 2**30
 """A worker that kept more memory than this after a run is replaced before the next one."""
 
 _SETUP = """
-import atexit as _atexit, os as _os, shutil as _shutil, sys as _sys, threading as _threading, time as _time
+import sys as _sys
 from pathlib import Path as _Path
 from qnb.execution import worker as _qnb_worker
+from qnb.execution.lifetime import end_with as _qnb_end_with
 from qnb.machine import ProcessId as _ProcessId
 from qnb.rundir import RunDir as _RunDir
 if {folder!r} not in _sys.path:
     _sys.path.insert(0, {folder!r})
-def _qnb_end_with(owner, leave):
-    while owner.alive or _qnb_worker.busy():
-        _time.sleep(1.0)
-    try:
-        _atexit._run_exitfuncs()
-    except Exception:
-        pass
-    for name in leave:
-        _shutil.rmtree(name, ignore_errors=True)
-        if _os.path.isfile(name):
-            _os.unlink(name)
-    _os._exit(0)
-_threading.Thread(target=_qnb_end_with, args=(_ProcessId({pid}, {began}), {leave!r}), daemon=True).start()
+_qnb_end_with(_ProcessId({pid}, {began}), {leave!r})
 """
 _RUN = (
     "_qnb_worker.execute_run(_RunDir(_Path({path!r})), place=_qnb_worker.Place(worker={name!r}, threads={threads},"
