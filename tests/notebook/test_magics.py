@@ -16,6 +16,7 @@ from IPython.utils.capture import capture_output
 
 from qnb import config
 from qnb.handle import RunHandle
+from qnb.session import current_session
 
 MODEL = """
 import pandas as pd
@@ -39,6 +40,23 @@ class Tiny:
 class Data:
     def __init__(self, handler=None) -> None:
         self.segments = {}
+"""
+NET = """
+import pandas as pd
+from qnb.events import MetricLogged
+
+def halved(value):
+    return value / 2
+
+class MyNet:
+    def __init__(self, start=8.0):
+        self.start = start
+
+    def fit(self, dataset, context=None):
+        context.emit(MetricLogged(name="l2.train", value=halved(self.start), step=1))
+
+    def predict(self, dataset, segment="test"):
+        return pd.Series(dtype="float32")
 """
 CELL = """\
 qlib_init: {provider_uri: demo, recorder_uri: 'memory:magics'}
@@ -145,11 +163,102 @@ def test_qshow_qstop_and_qruns_of_a_run_that_is_over(shell: InteractiveShell) ->
     assert listed.outputs
 
 
+def test_variables_of_the_notebook_fill_the_yaml(shell: InteractiveShell) -> None:
+    shell.user_ns["steps"] = 4
+    run(shell, "filled --backend inline --wait", CELL.replace("n: 3", "n: {{ steps }}"))
+    assert len(shell.user_ns["filled"].state.curves["l2.train"].steps) == 4
+
+
+def test_file_runs_under_its_own_name(shell: InteractiveShell, tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text(CELL, encoding="utf-8")
+    with capture_output():
+        shell.run_line_magic("qtask", "flow.yaml --backend inline --wait")
+    assert shell.user_ns["flow"].status == "finished", shell.user_ns["flow"].error
+    with pytest.raises(UsageError, match=r"no file 'flw\.yaml'"):
+        shell.run_line_magic("qtask", "flw.yaml")
+
+
+def test_dry_run_says_what_would_run_and_starts_nothing(shell: InteractiveShell, tmp_path: Path) -> None:
+    with capture_output() as shown:
+        shell.run_cell_magic("qtask", "lgb --dry-run", "market: demo\nmodel: lightgbm\nfeatures: Alpha158\n")
+    text = shown.outputs[0].data["text/plain"]
+    assert text.startswith("lgb would run; nothing was started.")
+    for word in ("LGBModel", "Alpha158", "158", "data, fit, predict", "no like run yet"):
+        assert word in text
+    assert "lgb" not in shell.user_ns
+    assert not list((tmp_path / ".qnb").rglob("request.json"))
+
+
+def test_class_of_the_notebook_is_told_when_it_is_not_there(shell: InteractiveShell) -> None:
+    shell.run_cell(NET)
+    with pytest.raises(UsageError, match=r"line \d+: no class 'MyNut' in the notebook; did you mean 'MyNet'"):
+        run(shell, "net", CELL.replace("Tiny", "MyNut").replace("tiny.py", "__main__", 1))
+
+
+@pytest.mark.slow
+def test_class_of_the_notebook_runs_in_a_worker(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the pool: by value, with the function it uses, handle awaited, pool shown, run again and stopped."""
+    monkeypatch.setenv("QNB_WORKERS", "1")
+    shell.run_cell(NET)
+    cell = CELL.replace("{class: Tiny, module_path: tiny.py, kwargs: {n: 3}}", "{class: MyNet, module_path: __main__}")
+    run(shell, "net", cell)
+    shell.run_cell("done = await net")
+    handle = shell.user_ns["done"]
+    assert handle.status == "finished", handle.error
+    assert handle.metrics["l2.train"] == 4.0
+    assert handle.state.worker == "worker 1"
+
+    again = current_session().retry(handle).wait(60)
+    assert again.run_id != handle.run_id
+    assert again.metrics == handle.metrics
+    assert again.state.retry_of == handle.run_id
+
+    with capture_output() as shown:
+        shell.run_line_magic("qpool", "--workers 2 --memory 3GB")
+    text = shown.outputs[0].data["text/plain"]
+    assert text.startswith("Pool: 2 runs at a time, ")
+    assert "3.0 GB a worker" in text
+    assert "worker 1  Idle" in text
+    with capture_output() as told:
+        shell.run_line_magic("qstop", "--all")
+    assert told.stdout == "nothing is going\n"
+    with pytest.raises(UsageError, match="only a waiting run can go next"):
+        shell.run_line_magic("qpool", "--next net")
+    with pytest.raises(UsageError, match="net is finished; run its cell again"):
+        shell.run_line_magic("qresume", "net")
+    pool = current_session().pool()
+    current_session().close()
+    assert pool.wait_gone(30)
+
+
+def test_overlay_of_several_runs(shell: InteractiveShell) -> None:
+    for name in ("one", "two"):
+        run(shell, f"{name} --backend inline --wait")
+    with capture_output() as shown:
+        shell.run_line_magic("qshow", "one two --overlay")
+    html = shown.outputs[0].data["text/html"]
+    assert "<svg" in html
+    assert "one" in html
+    assert "two" in html
+
+
+def test_pool_without_an_owner_and_market_data(shell: InteractiveShell) -> None:
+    with capture_output() as shown:
+        shell.run_line_magic("qpool", "")
+    assert "No worker yet: the pool starts with the first run." in shown.outputs[0].data["text/plain"]
+    with pytest.raises(UsageError, match="workers must be 1 or more"):
+        shell.run_line_magic("qpool", "--workers 0")
+    with pytest.raises(UsageError, match="no duration"):
+        run(shell, "tiny --timeout soon")
+
+
 def test_help_says_what_a_cell_looks_like(shell: InteractiveShell) -> None:
     help_text = shell.find_cell_magic("qtask").__doc__
     assert help_text is not None
     assert "%%qtask lgb" in help_text
-    assert "--wait" in help_text
+    for option in ("--wait", "--dry-run", "--priority", "--retries", "--resume", "{{ name }}", "__main__"):
+        assert option in help_text
+    assert "--workers" in shell.find_line_magic("qpool").__doc__  # type: ignore[operator]
 
 
 def test_loading_the_extension_loads_nothing_heavy(tmp_path: Path) -> None:
