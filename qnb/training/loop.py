@@ -112,7 +112,9 @@ class Loop:
         seed: int,
         key: str = "",
     ) -> None:
-        options = _limited(options, len(train))
+        an_epoch = len(epoch_order(train, options, torch.Generator()))
+        if options.max_steps and options.n_epochs:
+            options = replace(options, max_steps=min(options.max_steps, options.n_epochs * an_epoch))
         self.options, self.context, self.key = options, context, key
         self.network = network.to(options.device)
         self.train_rows = resident(train, options.device)
@@ -120,11 +122,8 @@ class Loop:
         self.loss = find_loss(options.loss)
         self.optimizer = make_optimizer(options, network.parameters())
         self.order = torch.Generator().manual_seed(seed)
-        per_round = options.eval_steps if options.max_steps else len(epoch_order(train, options, torch.Generator()))
-        self.rounds = options.n_epochs or 0
-        if options.max_steps:
-            self.rounds = math.ceil(options.max_steps / options.eval_steps)
-        steps = options.max_steps or math.ceil(per_round / options.accumulate) * self.rounds
+        self.rounds = math.ceil((options.max_steps or 0) / options.eval_steps) or (options.n_epochs or 0)
+        steps = options.max_steps or math.ceil(an_epoch / options.accumulate) * self.rounds
         self.schedule = make_schedule(options, self.optimizer, rounds=self.rounds, steps=steps)
         self.precision = _precision(options, context)
         half = self.precision == "fp16"
@@ -400,13 +399,6 @@ def _compiled(network: nn.Module, rows: Rows, options: LoopOptions, context: Fit
         context.log(f"torch.compile fails ({str(error).splitlines()[0]}); training without it", level="warning")
         return network
     return compiled
-
-
-def _limited(options: LoopOptions, rows: int) -> LoopOptions:
-    """Return `options` with no more steps than `n_epochs` passes over the rows take."""
-    if not options.max_steps or not options.n_epochs:
-        return options
-    return replace(options, max_steps=min(options.max_steps, options.n_epochs * math.ceil(rows / options.batch_size)))
 
 
 def _flat(out: Any, rows: int) -> Tensor:

@@ -39,7 +39,7 @@ SMALL: dict[str, Any] = {
     "kernel_size": 2,
     "num_models": 2,
     "epochs": 20,
-    "n_epochs": 12,
+    "n_epochs": 60,
     "max_steps": 150,
     "eval_steps": 15,
     "lr": 0.01,
@@ -243,7 +243,7 @@ class TestEveryModel:
     def test_a_stopped_fit_goes_on_from_its_checkpoint(self, name: str, tmp_path: Path) -> None:
         if not isinstance(make(name), TorchModel):
             pytest.skip("trees and lines are fitted anew")
-        sizes = {"n_epochs": 4, "max_steps": 24, "eval_steps": 6, "dropout": 0.1}
+        sizes = {"n_epochs": 20, "max_steps": 24, "eval_steps": 6, "dropout": 0.1}
         data = market(days=50)
         whole = make(name, **sizes)
         whole.fit(data, context=quiet())
@@ -257,7 +257,7 @@ class TestEveryModel:
         pd.testing.assert_series_equal(whole.predict(data), resumed.predict(data), check_exact=True)
 
     def test_a_diverging_loss_is_a_failure_with_the_step(self, name: str) -> None:
-        model = make(name, lr=1e6, n_epochs=4)
+        model = make(name, lr=1e6)
         if not isinstance(model, TorchModel):
             pytest.skip("trees and lines have no such learning rate")
         with pytest.raises(DivergedError, match=r"step \d+.*lower lr"):
@@ -265,7 +265,7 @@ class TestEveryModel:
         assert not model.is_fitted
 
     def test_fine_tuning_goes_on_from_what_was_learned(self, name: str) -> None:
-        model = make(name, n_epochs=3, max_steps=30)
+        model = make(name, max_steps=30)
         if not hasattr(model, "finetune"):
             pytest.skip("has no steps to go on from")
         data = market(days=60)

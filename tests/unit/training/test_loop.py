@@ -456,6 +456,6 @@ def test_steps_end_with_the_epochs_they_may_take(data: SyntheticDataset) -> None
     context, _ = watched()
     model = DNNModelPytorch(n_epochs=2, **sizes).fit(data, context=context)
     assert model.outcome_ is not None
-    assert model.outcome_.rounds == 2 * math.ceil(rows / 100)
+    assert model.outcome_.rounds == 2 * (rows // 100)
     with pytest.raises(ConfigError, match="give one of them"):
         small(n_epochs=None)
