@@ -103,9 +103,9 @@ function curves(view, width) {
   return box;
 }
 
-function spark(values) {
+function spark(values, limit = 1) {
   const svg = s("svg", { width: 110, height: 20, viewBox: "0 0 110 20", preserveAspectRatio: "none", "aria-hidden": "true" });
-  const top = Math.max(...values, 1);
+  const top = Math.max(...values, limit);
   const points = values.map((v, i) => `${((i / Math.max(1, values.length - 1)) * 108 + 1).toFixed(1)},${(19 - (v / top) * 17).toFixed(1)}`);
   svg.append(s("polygon", { points: `1,20 ${points.join(" ")} 109,20`, class: "qnb-spark-area" }), s("polyline", { points: points.join(" "), class: "qnb-spark" }));
   return svg;

@@ -63,8 +63,8 @@ function side(view) {
     box.append(h("div", { class: "qnb-worker" }, h("b", { text: w.name }), h("code", { class: "qnb-muted", text: ` pid ${w.pid}` })));
     const list = h("dl", { class: "qnb-facts" });
     if (w.cpu) list.append(h("div", {}, h("dt", { text: "CPU" }), spark(w.cpu_series), h("dd", { text: w.cpu })));
-    if (w.memory) list.append(h("div", {}, h("dt", { text: "Memory" }), spark(w.memory_series), h("dd", { text: w.memory })));
-    if (w.gpu) list.append(h("div", {}, h("dt", { text: "GPU" }), spark(w.gpu_series), h("dd", { text: w.gpu })));
+    if (w.memory) list.append(h("div", {}, h("dt", { text: "Memory" }), spark(w.memory_series, w.memory_limit || 1), h("dd", { text: w.memory })));
+    if (w.gpu) list.append(h("div", {}, h("dt", { text: "GPU" }), spark(w.gpu_series, 100), h("dd", { text: w.gpu })));
     if (w.threads) list.append(h("div", {}, h("dt", { text: "Threads" }), h("dd", { text: String(w.threads) })));
     box.append(list);
   }
@@ -75,7 +75,7 @@ function side(view) {
 function logPart(search) {
   const box = h("section", { hidden: "" });
   const count = h("span", { class: "qnb-muted" });
-  const field = h("input", { type: "search", class: "qnb-search", placeholder: "Search", "aria-label": "Search the log" });
+  const field = h("input", { type: "search", class: "qnb-search", placeholder: "Search log", "aria-label": "Search the log" });
   const warnings = h("input", { type: "checkbox" });
   let timer = 0;
   const ask = () => { clearTimeout(timer); timer = setTimeout(() => search(field.value, warnings.checked), 120); };
@@ -89,8 +89,8 @@ function logPart(search) {
     following = body.scrollTop + body.clientHeight > body.scrollHeight - 8;
     follow.hidden = following;
   });
-  box.append(h("div", { class: "qnb-row qnb-soft" }, h("b", { text: "Log" }), count, h("span", { class: "qnb-grow" }), follow,
-    h("label", { class: "qnb-only" }, warnings, "Warnings only"), field), body);
+  box.append(h("div", { class: "qnb-row qnb-soft" }, h("b", { text: "Log" }), count, h("span", { class: "qnb-grow" }), follow, field,
+    h("label", { class: "qnb-only" }, warnings, "Warnings only")), body);
   function draw(log, over) {
     if (log === before) return;
     before = log;

@@ -6,6 +6,7 @@ The browser's side only lays out; every number is formatted here, once, by the r
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -40,6 +41,8 @@ LOG_LINES = 200
 PANES = 6
 CURVE_FACTS = 6
 TEXT_WIDTH = 2000
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f\x7f]")
+"""Colours and cursor moves of a terminal, and what else has no look."""
 DASHES = ("none",) * 4 + ("5 3", "2 2", "8 3 2 3", "1 3")
 
 
@@ -126,7 +129,8 @@ def overlay_view(states: Sequence[RunState], *, now: float | None = None) -> dic
         runs.append(
             {
                 "name": label, "run_id": state.run_id, "status": state.status, "colour": colour,
-                "status_text": STATUS.get(state.status, state.status), "elapsed": duration(state.elapsed(now)),
+                "status_text": STATUS.get(state.status, state.status),
+                "elapsed": duration(state.elapsed(now)) if state.started else "",
             }
         )  # fmt: skip
         for name, curve in state.curves.items():
@@ -317,6 +321,7 @@ def _worker(state: RunState) -> dict[str, Any]:
         "threads": state.threads,
         "cpu": f"{last.cpu:.0f}\u00a0%" if last else "",
         "memory": _memory(last.memory, state.memory_limit) if last else "",
+        "memory_limit": state.memory_limit,
         "gpu": _gpu(last) if last else "",
         "gpu_series": [r.gpu or 0.0 for r in state.resources] if last and last.gpu is not None else [],
         "cpu_series": [round(r.cpu, 1) for r in state.resources],
@@ -326,7 +331,7 @@ def _worker(state: RunState) -> dict[str, Any]:
 
 def _memory(value: int, limit: int) -> str:
     if limit:
-        return f"{value / 2**30:.1f} of {limit / 2**30:.1f}\u00a0GB"
+        return f"{value / 2**30:.1f} / {limit / 2**30:.1f}\u00a0GB"
     return f"{value / 2**30:.1f}\u00a0GB"
 
 
@@ -337,7 +342,8 @@ def _gpu(sample: ResourceSampled) -> str:
 
 
 def _log_line(entry: Any) -> dict[str, str]:
-    text = entry.text if len(entry.text) <= TEXT_WIDTH else entry.text[:TEXT_WIDTH] + " …"
+    text = _ANSI.sub("", entry.text[: 2 * TEXT_WIDTH])
+    text = text if len(text) <= TEXT_WIDTH else text[:TEXT_WIDTH] + " …"
     return {
         "time": time.strftime("%H:%M:%S", time.localtime(entry.time)),
         "stage": entry.stage,
