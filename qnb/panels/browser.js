@@ -55,7 +55,8 @@ class Browser {
       h("div", { class: "qnb-columns" }, h("span", { class: "qnb-muted", text: "Columns" }), this.chips), this.picker,
       this.error, this.scroll, this.actions, this.ask, this.note, this.compared, this.opened);
     this.root.addEventListener("keydown", (e) => { if (e.key === "Escape") this.escape(); e.stopPropagation(); });
-    el.append(this.root);
+    this.child = h("div", { class: "qnb-child-of-runs" }); // a panel with a style of its own stands beside, not within
+    el.append(this.root, this.child);
     this.hide = h("style", { text: `.${this.model.get("static_class")} { display: none; }` });
     document.head.append(this.hide);
   }
@@ -149,8 +150,9 @@ class Browser {
         const word = input.value.toLowerCase();
         const there = new Set(this.columns.map((c) => c.key));
         const left = reply.columns.filter((c) => !there.has(c.key) && c.key.toLowerCase().includes(word));
-        list.replaceChildren(...left.slice(0, 80).map((c) => h("button", { type: "button", role: "option", "aria-selected": "false", title: c.key, text: c.key.includes(".") ? c.key : c.title, onclick: () => { this.add(c); draw(); } })),
-          left.length > 80 ? h("span", { class: "qnb-muted", text: `${left.length - 80} more: type to narrow` }) : null, left.length ? null : h("span", { class: "qnb-muted", text: "No other column of that name." }));
+        const shown = [...left.slice(0, 80).map((c) => h("button", { type: "button", role: "option", "aria-selected": "false", title: c.key, text: c.key.includes(".") ? c.key : c.title, onclick: () => { this.add(c); draw(); } })),
+          left.length > 80 ? h("span", { class: "qnb-muted", text: `${left.length - 80} more: type to narrow` }) : null, left.length ? null : h("span", { class: "qnb-muted", text: "No other column of that name." })];
+        list.replaceChildren(...shown.filter(Boolean));
       };
       input.addEventListener("input", draw);
       this.picker.replaceChildren(input, list);
@@ -293,11 +295,12 @@ class Browser {
   drawActions() {
     const n = this.selected.length;
     const button = (text, run, ok, kind = "") => h("button", { type: "button", class: `qnb-button ${kind}`, disabled: !ok, text, onclick: run });
-    this.actions.replaceChildren(h("b", { class: "qnb-selected", text: n ? `${n} selected` : "None selected" }),
+    const shown = [h("b", { class: "qnb-selected", text: n ? `${n} selected` : "None selected" }),
       button("Compare", () => this.compare(), n >= 2 && n <= 8, "qnb-filled"), button("Open", () => this.open(this.selected[0]), n === 1),
       button("Tag", () => this.askTag(), n > 0), button("Rename", () => this.askRename(), n === 1), button("Copy as cell", () => this.copyCell(this.selected[0]), n === 1),
       button("Delete…", () => this.askDelete(), n > 0, "qnb-danger"), n ? button("Clear", () => { this.selected = []; this.ask.hidden = true; this.drawRows(); }, true, "qnb-quiet") : null,
-      h("span", { class: "qnb-grow" }), h("span", { class: "qnb-muted qnb-keys", text: n > 8 ? "At most 8 runs can be compared" : "Space selects · Enter opens · C compares" }));
+      h("span", { class: "qnb-grow" }), h("span", { class: "qnb-muted qnb-keys", text: n > 8 ? "At most 8 runs can be compared" : "Space selects · Enter opens · C compares" })];
+    this.actions.replaceChildren(...shown.filter(Boolean));
   }
 
   form(label, fields, action, run, danger) {
@@ -357,28 +360,34 @@ class Browser {
     });
   }
 
-  open(r) {
+  open(r, kind = "open") {
     if (!r) return;
-    this.send({ kind: "open", id: r.id }, async (reply) => {
+    this.send({ kind, id: r.id }, async (reply) => {
       this.openedId = r.id;
-      const head = h("div", { class: "qnb-part-head" }, h("b", { text: r.name }), h("span", { class: "qnb-grow" }), h("button", { type: "button", class: "qnb-button", text: "Copy as cell", onclick: () => this.copyCell(r) }), h("button", { type: "button", class: "qnb-button", text: "Close", onclick: () => this.closeRun() }));
+      this.child.replaceChildren();
+      const head = h("div", { class: "qnb-part-head" }, h("b", { text: r.name }), h("span", { class: "qnb-grow" }), this.whatIf(r, kind === "open"), h("button", { type: "button", class: "qnb-button", text: "Copy as cell", onclick: () => this.copyCell(r) }), h("button", { type: "button", class: "qnb-button", text: "Close", onclick: () => this.closeRun() }));
       if (reply.kind === "details") { this.opened.replaceChildren(head, details(reply)); this.opened.hidden = false; }
       else {
-        const spot = h("div", { class: "qnb-child" });
-        this.opened.replaceChildren(head, spot);
+        this.opened.replaceChildren(head);
         this.opened.hidden = false;
         const child = await this.model.widget_manager.get_model(reply.model);
         const view = await this.model.widget_manager.create_view(child, {});
-        if (this.openedId === r.id) spot.replaceChildren(view.el);
+        if (this.openedId === r.id) this.child.replaceChildren(view.el);
       }
       this.opened.scrollIntoView({ block: "nearest" });
     });
+  }
+
+  whatIf(r, there) {
+    if (r.status !== "finished" || !r.panel || !this.curves.get(r.id)?.length) return null;
+    return h("button", { type: "button", class: "qnb-button", text: there ? "What if" : "Result", onclick: () => this.open(r, there ? "what_if" : "open") });
   }
 
   closeRun() {
     this.openedId = null;
     this.opened.hidden = true;
     this.opened.replaceChildren();
+    this.child.replaceChildren();
   }
 
   compare() {
@@ -439,7 +448,7 @@ function configTable(v) {
     body.push(h("tr", {}, h("th", { scope: "row" }, h("code", { text: row.key })), row.values.map((t, i) => h("td", { class: `qnb-num${row.changed[i] ? " qnb-strong" : ""}`, title: t.length > 20 ? t : null }, h("span", { class: "qnb-value", text: t })))));
   }
   const table = h("tbody", {}, body.slice(0, few));
-  return h("div", {}, title, h("div", { class: "qnb-wide" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "Key" }), runHeads(v))), table)), rest(table, body, few));
+  return h("div", {}, title, h("div", { class: "qnb-table-box" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "Key" }), runHeads(v))), table)), rest(table, body, few));
 }
 
 function rest(table, rows, few) {
@@ -452,13 +461,13 @@ function metricTable(v) {
   const rows = v.metrics.map((m) => h("tr", {}, h("th", { scope: "row", text: m.title, title: m.key }), m.values.map((t, i) => h("td", { class: "qnb-num" }, h("span", m.best === i ? { class: "qnb-best-value", text: t, "aria-label": `${t}, best` } : { text: t }))), two ? h("td", { class: "qnb-num qnb-muted", text: m.difference }) : null));
   const few = 14;
   const table = h("tbody", {}, rows.slice(0, few));
-  return h("div", {}, h("h4", {}, "Metrics", h("span", { class: "qnb-muted", text: "best is boxed; where equal, none" })), h("div", { class: "qnb-wide" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "Metric" }), runHeads(v), two ? h("th", { scope: "col", class: "qnb-num", text: "Difference" }) : null)), table)), rest(table, rows, few));
+  return h("div", {}, h("h4", {}, "Metrics", h("span", { class: "qnb-muted", text: "best is boxed; where equal, none" })), h("div", { class: "qnb-table-box" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col", text: "Metric" }), runHeads(v), two ? h("th", { scope: "col", class: "qnb-num", text: "Difference" }) : null)), table)), rest(table, rows, few));
 }
 
 function correlations(v) {
   const head = h("tr", {}, h("th", { scope: "col", text: "Run" }), runHeads(v));
   const body = v.runs.map((r, i) => h("tr", {}, h("th", { scope: "row" }, swatch(i), h("span", { text: r.label })), v.correlation[i].map((t, j) => h("td", { class: `qnb-num${i === j ? " qnb-muted" : ""}`, text: t }))));
-  return h("div", {}, h("h4", {}, "Predictions", h("span", { class: "qnb-muted", text: "correlation, mean of the days" })), h("div", { class: "qnb-wide" }, h("table", {}, h("thead", {}, head), h("tbody", {}, body))));
+  return h("div", {}, h("h4", {}, "Predictions", h("span", { class: "qnb-muted", text: "correlation, mean of the days" })), h("div", { class: "qnb-table-box" }, h("table", {}, h("thead", {}, head), h("tbody", {}, body))));
 }
 
 function details(reply) {

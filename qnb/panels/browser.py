@@ -92,9 +92,9 @@ class RunsBrowser(anywidget.AnyWidget):
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the reply to a request of the front end; None where it comes later or there is none.
 
-        ``query`` (text, experiment, sort, columns, offset), ``keys``, ``curves`` (ids), ``compare`` (ids), ``open``
-        (id), ``cell`` (id), ``tag`` and ``untag`` (ids, key, value), ``rename`` (id, name), ``ask_delete`` (ids), which
-        gives names and a token, and ``delete`` (token).
+        ``query`` (text, experiment, sort, columns, offset), ``keys``, ``curves`` (ids), ``compare`` (ids),
+        ``open`` and ``what_if`` (id), ``cell`` (id), ``tag`` and ``untag`` (ids, key, value), ``rename`` (id, name),
+        ``ask_delete`` (ids), which gives names and a token, and ``delete`` (token).
 
         Raises
         ------
@@ -114,6 +114,8 @@ class RunsBrowser(anywidget.AnyWidget):
                 return self._compare(ids)
             case "open":
                 return self._open(str(request.get("id", "")))
+            case "what_if":
+                return self._what_if(str(request.get("id", "")))
             case "cell":
                 run = self._run(str(request.get("id", "")))
                 return {"kind": "cell", "text": run_cell(run, self._rows.handle(run), self._store())}
@@ -225,6 +227,18 @@ class RunsBrowser(anywidget.AnyWidget):
             "tags": [[key, value[:400]] for key, value in run.tags.items()],
             "artifacts": [a.path + ("/" if a.is_dir else "") for a in files],
         }
+
+    def _what_if(self, run_id: str) -> dict[str, Any]:
+        run = self._run(run_id)
+        handle = self._rows.handle(run)
+        if handle is None:
+            raise ConfigError(f"run {run.name!r} has no directory here; what-if needs the run's own settings")
+        from .whatif import WhatIfPanel
+
+        key = f"what_if:{run_id}"
+        if key not in self._children:
+            self._children[key] = WhatIfPanel(handle)
+        return {"kind": "opened", "id": run_id, "model": self._children[key].model_id}
 
     def _ask_delete(self, ids: Sequence[str]) -> dict[str, Any]:
         runs = [self._run(i) for i in ids]
