@@ -120,7 +120,7 @@ function metrics(view) {
   return [table];
 }
 
-const TABS = [["progress", "Progress"], ["metrics", "Metrics"], ["backtest", "Result"], ["config", "Config"]];
+const TABS = [["progress", "Progress"], ["metrics", "Metrics"], ["backtest", "Result"], ["what_if", "What-if"], ["config", "Config"]];
 let count = 0;
 
 // Tabs that stay in the page: what is drawn anew never holds the focus, and a click is never lost to a redraw.
@@ -196,6 +196,7 @@ function render({ model, el }) {
       chart.replaceChildren(...[view.over ? null : progress(view), main.childNodes.length ? main : null].filter(Boolean));
       logs.draw(model.get("log"), view.over);
     } else if (key === "metrics") drawMetrics(JSON.stringify(view.metrics), view);
+    else if (key === "what_if") askWhatIf(view.run_id);
     else if (key === "config") drawConfig(model.get("config"), model.get("config"));
     const running = view.stages.find((x) => x.status === "running");
     const now = `${view.name}: ${view.status_text}${running ? `, ${running.title}` : ""}`;
@@ -205,6 +206,10 @@ function render({ model, el }) {
     const result = Boolean(model.get("result_html"));
     buttons.backtest.disabled = !result;
     buttons.backtest.title = result ? "" : "There when the run has finished";
+    const traded = result && view.status === "finished" && view.stages.some((x) => x.title === "Portfolio");
+    buttons.what_if.disabled = !traded;
+    buttons.what_if.title = traded ? "" : "There when a run with a backtest has finished";
+    if (chosen === "what_if" && !traded) chosen = null;
     let key = chosen || (result ? "backtest" : "progress");
     if (key === "backtest" && !result) key = "progress";
     for (const [k] of TABS) {
@@ -216,6 +221,21 @@ function render({ model, el }) {
   }
   // The one HTML from outside: made and escaped by the worker's report.
   function drawResult() { panels.backtest.innerHTML = model.get("result_html") || ""; draw(); }
+  // The sliders are a widget of their own, made when the tab is first opened.
+  let sliders = "";
+  function askWhatIf(id) {
+    if (sliders === id) return;
+    sliders = id;
+    panels.what_if.replaceChildren(h("p", { class: "qnb-empty", text: "Reading the predictions." }));
+    model.send({ kind: "what_if" });
+  }
+  async function drawWhatIf() {
+    const id = model.get("what_if");
+    if (!id) { sliders = ""; panels.what_if.replaceChildren(); return; }
+    const view = await model.widget_manager.create_view(await model.widget_manager.get_model(id), {});
+    panels.what_if.replaceChildren(view.el);
+  }
+  model.on("change:what_if", drawWhatIf);
   // One drawing a frame, however many values came with a message.
   let due = false;
   const soon = () => { if (!due) { due = true; requestAnimationFrame(() => { due = false; draw(); }); } };

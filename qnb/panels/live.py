@@ -73,6 +73,7 @@ class LivePanel(anywidget.AnyWidget):
     config = traitlets.Unicode("").tag(sync=True)
     static_class = traitlets.Unicode("").tag(sync=True)
     result_html = traitlets.Unicode("").tag(sync=True)
+    what_if = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, handle: RunHandle, *, retry: Retry | None = None) -> None:
         self._handle = handle
@@ -110,7 +111,7 @@ class LivePanel(anywidget.AnyWidget):
     def _follow_run(self, handle: RunHandle) -> None:
         self._handle = handle
         self._origin = _origin(handle)
-        self.config, self.result_html = _task_text(handle), ""
+        self.config, self.result_html, self.what_if = _task_text(handle), "", ""
         self.stop_asked = handle.directory.stop_asked()
         self._draw()
         if handle.is_over:
@@ -134,6 +135,11 @@ class LivePanel(anywidget.AnyWidget):
                 self._draw()
             elif kind == "retry" and self._retry is not None and handle.is_over:
                 self._follow_run(self._retry(handle))
+            elif kind == "what_if" and handle.status == "finished":
+                from .whatif import WhatIfPanel
+
+                self._sliders = WhatIfPanel(handle)
+                self.what_if = self._sliders.model_id
             elif kind == "resume" and handle.is_over:
                 from ..session import current_session
 
