@@ -7,6 +7,7 @@ in another one, and after a restart.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import threading
 import time
 from collections.abc import Generator
@@ -132,6 +133,10 @@ class RunHandle:
         from .pool.client import PoolClient
 
         return PoolClient(self.directory.path.parents[2]).prefer(self.run_id)
+
+    def what_if(self) -> Any:
+        """Return sliders that run the backtest again on this run's predictions; see `qnb.what_if`."""
+        return importlib.import_module("qnb.panels.whatif").WhatIfPanel(self)  # a panel lies above a handle
 
     def wait(self, timeout: float | None = None) -> RunHandle:
         """Block until the run is over and return self.
