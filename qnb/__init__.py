@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .magics import load_ipython_extension, unload_ipython_extension
     from .notebook import compare, runs, what_if
     from .recorder import R
+    from .tuning.api import tune
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "load_ipython_extension",
     "run",
     "runs",
+    "tune",
     "unload_ipython_extension",
     "wait",
     "what_if",
@@ -45,6 +47,7 @@ _HOMES = {
     "load_ipython_extension": "qnb.magics",
     "run": "qnb.api",
     "runs": "qnb.notebook",
+    "tune": "qnb.tuning.api",
     "unload_ipython_extension": "qnb.magics",
     "wait": "qnb.api",
     "what_if": "qnb.notebook",

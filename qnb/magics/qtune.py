@@ -48,7 +48,7 @@ class TuneMagics(Magics):
 
     def _qtune(self, line: str, cell: str | None) -> None:
         from ..tuning.handle import StudyHandle
-        from ..tuning.spec import load_study, plan_of
+        from ..tuning.plan import load_study, plan_of
         from ..tuning.studydir import find_study
 
         options = parse_line(qtune_parser(), line)

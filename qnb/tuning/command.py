@@ -12,7 +12,7 @@ from ..errors import ConfigError, Problem
 from .engine import manage
 from .old_schema import is_old_schema, run_pipeline
 from .open import open_study
-from .spec import load_study
+from .plan import load_study
 from .terminal import StudyTerminal
 
 __all__ = ["tune"]

@@ -29,8 +29,8 @@ from . import events as ev
 from .crew import Crew, Died, ProcessCrew
 from .keeper import Keeper
 from .messages import Done, Hello, Job, Report
+from .plan import StudyPlan
 from .search import Proposal, Search
-from .spec import StudyPlan
 from .state import StudyState, TrialState
 from .studydir import StudyDir
 from .verdict import judge

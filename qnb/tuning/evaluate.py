@@ -318,7 +318,7 @@ class _Watch:
         """Return the objective of these scores, or the IC (with the objective's sign) where that takes a backtest."""
         prepared, table = self._prepared, self._prepared.table
         if self._rows is None:
-            self._rows = _learn_rows(prepared)
+            self._rows = prepared.fit_rows(_learn_rows)
         full = np.full(len(table.row), np.nan)
         full[self._rows] = scores
         metric = self._objective.metric

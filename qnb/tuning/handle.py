@@ -7,6 +7,7 @@ and after a restart.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StudyError
 from ..task.dump import dump_yaml
 from .events import EventReader
-from .spec import StudyPlan
+from .plan import StudyPlan
 from .state import StudyState
 from .studydir import StudyDir
 
@@ -156,11 +157,8 @@ class StudyHandle:
         if trial is None and best is None:
             raise StudyError(f"study {self.name} has no complete trial yet")
         number = trial if trial is not None else best.number if best is not None else 0
-        try:
-            from IPython import get_ipython
-        except ImportError as error:
-            raise StudyError("there is no notebook to put a cell into; print(study.cell_of(trial))") from error
-        shell = get_ipython()
+        ipython = sys.modules.get("IPython")  # where there is a notebook, it is loaded
+        shell = ipython.get_ipython() if ipython is not None else None
         if shell is None:
             raise StudyError("there is no notebook to put a cell into; print(study.cell_of(trial))")
         shell.set_next_input(self.cell_of(number))

@@ -18,7 +18,7 @@ from ..recorder.base import PARAM_LIMIT, Entry, MetricPoint, ParamSet, TagSet
 from ..recorder.names import legal_name
 from ..recorder.stores import open_store
 from ..rundir import write_atomically
-from .spec import StudyPlan
+from .plan import StudyPlan
 from .state import StudyState, TrialState
 
 __all__ = ["Keeper"]

@@ -31,7 +31,7 @@ from . import events as ev
 from .engine import manage
 from .objectives import Objective
 from .open import open_study
-from .spec import StudyPlan, plan_of
+from .plan import StudyPlan, plan_of
 from .state import StudyState, TrialState
 from .studydir import find_study
 

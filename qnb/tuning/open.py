@@ -9,7 +9,7 @@ from typing import Any
 from ..check import check_task
 from ..config import Settings
 from ..errors import ConfigError, StudyError
-from .spec import StudyPlan
+from .plan import StudyPlan
 from .studydir import StudyDir, create_study, find_study
 
 __all__ = ["open_study"]

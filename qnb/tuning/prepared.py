@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,13 @@ class Prepared:
     table: DayTable
     span: str
     quotes: dict[str, Any] = field(default_factory=dict)
+    _fit_rows: np.ndarray | None = None
+
+    def fit_rows(self, find: Callable[[Prepared], np.ndarray]) -> np.ndarray:
+        """Return what `find` gives, asked once: where the rows that a model validates on stand among those compared."""
+        if self._fit_rows is None:
+            self._fit_rows = find(self)
+        return self._fit_rows
 
 
 class PreparedData:

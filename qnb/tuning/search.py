@@ -147,6 +147,8 @@ class Search:
     def tell(self, number: int, state: str, values: list[float]) -> None:
         """End a trial: ``complete`` with its values, ``pruned`` or ``failed``."""
         trial = self._trials.pop(number)
+        if self._spec.sampler == "grid":  # Optuna's own wants to end a loop that is not there after the last point
+            self._study.sampler = self._optuna.samplers.RandomSampler()
         states = self._optuna.trial.TrialState
         with _quiet():
             if state == "complete":
@@ -202,7 +204,7 @@ class Search:
                 with _quiet():
                     return samplers.QMCSampler(seed=spec.seed, scramble=True)
             case "cmaes":
-                _need("cmaes", "tuning")
+                _need("cmaes", "all")
                 return samplers.CmaEsSampler(seed=own, warn_independent_sampling=False)
             case "gp":
                 _need("torch", "torch")

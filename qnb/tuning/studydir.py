@@ -26,7 +26,8 @@ from ..config import Settings
 from ..errors import StudyError, UnknownNameError
 from ..rundir import write_atomically
 from .events import EventLog, StudyWentOn
-from .spec import StudyPlan, StudySpec, plan_from_json, plan_to_json
+from .plan import StudyPlan, plan_from_json, plan_to_json
+from .spec import StudySpec
 
 __all__ = ["StudyDir", "StudyRequest", "create_study", "find_study", "list_studies"]
 

@@ -31,7 +31,7 @@ from qnb.config import Settings, use_settings
 from qnb.task.component import build_component
 from qnb.tuning.engine import manage
 from qnb.tuning.open import open_study
-from qnb.tuning.spec import StudyPlan, load_study
+from qnb.tuning.plan import StudyPlan, load_study
 from qnb.tuning.state import StudyState
 
 from .peer import peer_command, peer_python, timed_process

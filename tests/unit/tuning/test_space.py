@@ -10,8 +10,8 @@ import pytest
 from qnb.errors import ConfigError
 from qnb.task.document import Document
 from qnb.task.parse import parse
+from qnb.tuning.plan import load_study
 from qnb.tuning.space import TAGS, Space, read_space
-from qnb.tuning.spec import load_study
 
 
 def _space(text: str) -> tuple[Space, Document]:
