@@ -20,7 +20,7 @@ import psutil
 from ..errors import PoolError
 from ..machine import ProcessId, process_id
 
-__all__ = ["ForkServer", "Forked", "Spawned", "can_fork", "signal_group", "worker_environment"]
+__all__ = ["ForkServer", "Forked", "RefusedError", "Spawned", "can_fork", "signal_group", "worker_environment"]
 
 READY_TIMEOUT = 120.0
 ANSWER_TIMEOUT = 30.0
@@ -29,6 +29,10 @@ ANSWER_TIMEOUT = 30.0
 def can_fork() -> bool:
     """Return whether workers can be forked here; macOS's own libraries do not survive it, Windows has no fork."""
     return sys.platform.startswith("linux") and hasattr(os, "fork")
+
+
+class RefusedError(PoolError):
+    """The fork server will not fork: a library left a thread that a fork would lose, or the system has no room."""
 
 
 class ForkServer:
@@ -71,8 +75,15 @@ class ForkServer:
         """Whether it can still fork."""
         return not self._gone and self._process.poll() is None
 
-    def start(self, connection: str, log: Path, env: Mapping[str, str]) -> Forked:
-        """Fork a worker that listens on `connection`.
+    def start(self, kernel: Mapping[str, Any], log: Path) -> Forked:
+        """Fork a worker.
+
+        Parameters
+        ----------
+        kernel : mapping
+            See `qnb.pool.forkserver`.
+        log : Path
+            File for its output.
 
         Raises
         ------
@@ -83,12 +94,14 @@ class ForkServer:
         with self._changed:
             if not self._changed.wait_for(lambda: self._ready or not self.lives, timeout=READY_TIMEOUT):
                 raise PoolError(f"the fork server did not load its libraries within {READY_TIMEOUT:g}s")
-        self._send({"start": number, "connection": connection, "log": str(log), "env": dict(env)})
+        self._send({"start": number, "kernel": dict(kernel), "log": str(log)})
         with self._changed:
             answered = self._changed.wait_for(lambda: number in self._answers or not self.lives, timeout=ANSWER_TIMEOUT)
             answer = self._answers.pop(number, {})
+        if "refused" in answer:
+            raise RefusedError(f"the fork server started no worker: {answer['why']}")
         if not answered or "pid" not in answer:
-            raise PoolError(f"the fork server started no worker: {answer.get('why', 'it does not answer')}")
+            raise PoolError("the fork server started no worker: it does not answer")
         return Forked(self, int(answer["pid"]))
 
     def preload(self, libraries: tuple[str, ...]) -> None:

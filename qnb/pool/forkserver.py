@@ -2,9 +2,11 @@
 
 ``python -m qnb.pool.forkserver FD`` speaks lines of JSON on the socket FD:
 
-``{"start": id, "connection": file, "log": file, "env": {...}}``   fork a worker -> ``{"started": id, "pid": n}``
+``{"start": id, "kernel": [...], "log": file}``                    fork a worker -> ``{"started": id, "pid": n}``
 ``{"preload": ["torch"]}``                                         import when there is nothing else to do
 (on its own)                                                       ``{"ended": pid, "code": n}``
+
+``python -m qnb.pool.forkserver --kernel JSON`` is a worker itself, where the system cannot fork.
 
 It has one thread and never calls into torch or OpenMP before it forks, so nothing is lost in the child. When the
 owner of the pool is gone it ends; workers that are busy go on.
@@ -27,6 +29,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from ..machine import ProcessId
+
 __all__ = ["BASE", "main"]
 
 BASE = (
@@ -41,6 +45,8 @@ HARMLESS_THREADS = frozenset({"jemalloc_bg_thd"})
 def main(argv: list[str] | None = None) -> int:
     """Serve until the other end is closed."""
     arguments = sys.argv[1:] if argv is None else argv
+    if arguments[0] == "--kernel":
+        return _run_kernel(json.loads(arguments[1]))
     with socket.socket(fileno=int(arguments[0])) as owner:
         _Server(owner).serve()
     return 0
@@ -120,9 +126,8 @@ class _Server:
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.close(log)
-            os.environ.update(order["env"])
             sys.argv = ["ipykernel_launcher"]
-            code = _run_kernel(order["connection"])
+            code = _run_kernel(order["kernel"])
         except BaseException:  # noqa: BLE001 - the copy must end here, whatever happened
             traceback.print_exc()
         finally:
@@ -168,13 +173,25 @@ class _Server:
         self._owner.sendall(json.dumps(message).encode() + b"\n")
 
 
-def _run_kernel(connection: str) -> int:
-    """Run an ipykernel on `connection` until it is shut down."""
+def _run_kernel(kernel: dict[str, Any]) -> int:
+    """Run an ipykernel until it is shut down or its owner is gone.
+
+    Parameters
+    ----------
+    kernel : dict
+        ``connection``, its file; ``owner``, number and beginning of the process it belongs to; ``leave``, files to
+        remove at the end; ``folder``, for the user's imports.
+    """
     from ipykernel.kernelapp import IPKernelApp
 
+    # By name: this half of the package never depends on what runs in a worker.
+    lifetime = importlib.import_module("qnb.execution.lifetime")
+    lifetime.end_with(ProcessId(*kernel["owner"]), kernel["leave"])
+    if kernel["folder"] not in sys.path:
+        sys.path.insert(0, kernel["folder"])
     IPKernelApp.clear_instance()
     app = IPKernelApp.instance()
-    app.initialize(["-f", connection, "--HistoryManager.enabled=False"])
+    app.initialize(["-f", kernel["connection"], "--HistoryManager.enabled=False"])
     app.start()
     atexit._run_exitfuncs()  # `os._exit` will skip them
     return 0

@@ -227,6 +227,8 @@ class Pool:
                 slot.worker = self._backend.worker(slot.number)
             crash = slot.worker.run(directory, limits)
         except (OSError, QnbError) as error:
+            if self._closed:
+                return  # the next owner finds its ticket
             crash = Crash(f"no worker could run it: {error}", error=type(error).__name__, again=False)
             if slot.worker is not None:
                 slot.worker.close()

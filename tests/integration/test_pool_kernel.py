@@ -235,3 +235,27 @@ def test_changed_module_of_the_user_is_imported_anew(session: Session, folder: P
     assert first.metrics["train.l2"] == 1.0, first.error
     (folder / "mine.py").write_text(MODEL.replace("1 / i", "2.0"), encoding="utf-8")
     assert session.submit(task, settings).wait(60).metrics["train.l2"] == 2.0
+
+
+def test_worker_is_spawned_where_it_cannot_be_forked(tmp_path: Path) -> None:
+    """And a worker that has only just started ends with its owner, too."""
+    from qnb.pool.backends.kernel import KernelBackend
+    from qnb.pool.protocols import Limits
+    from qnb.rundir import create_run
+
+    (tmp_path / "counting.py").write_text(MODEL, encoding="utf-8")
+    session = Session(Settings(work_dir=tmp_path))
+    task, settings, _ = session.load(workflow(), source="cell")
+    run = RunHandle(create_run(task, settings))
+    backend = KernelBackend(tmp_path, tmp_path, fork=False)
+    assert backend.server_pid() == 0
+    worker = backend.worker(1)
+    assert worker.run(run.directory, Limits(threads=1)) is None
+    assert run.status == "finished", run.error
+    process = worker._process
+    assert process is not None
+    assert process.pid == run.state.pid
+    worker.close()
+    assert process.ended
+    backend.close()
+    assert not [p for p in tmp_path.iterdir() if p.suffix in (".json", ".pid", ".log")]

@@ -25,7 +25,7 @@ from typing import Any
 from ...errors import PoolError
 from ...machine import ProcessId, process_id
 from ...rundir import RunDir
-from ..forks import Forked, ForkServer, Spawned, can_fork, worker_environment
+from ..forks import Forked, ForkServer, RefusedError, Spawned, can_fork, worker_environment
 from ..protocols import Crash, Limits
 from ..watch import supervise
 
@@ -37,15 +37,9 @@ TOO_LARGE = 2 * 2**30
 """A worker that kept more memory than this after a run is replaced before the next one."""
 
 _SETUP = """
-import sys as _sys
 from pathlib import Path as _Path
 from qnb.execution import worker as _qnb_worker
-from qnb.execution.lifetime import end_with as _qnb_end_with
-from qnb.machine import ProcessId as _ProcessId
 from qnb.rundir import RunDir as _RunDir
-if {folder!r} not in _sys.path:
-    _sys.path.insert(0, {folder!r})
-_qnb_end_with(_ProcessId({pid}, {began}), {leave!r})
 """
 _RUN = (
     "_qnb_worker.execute_run(_RunDir(_Path({path!r})), place=_qnb_worker.Place(worker={name!r}, threads={threads},"
@@ -74,6 +68,7 @@ class KernelBackend:
         self._lock = threading.Lock()
         self._count = itertools.count(1)
         self._libraries: tuple[str, ...] = ()
+        self._closed = False
 
     def worker(self, number: int) -> KernelWorker:
         """Return worker `number`; its process starts when it is warmed or with its first run."""
@@ -88,7 +83,8 @@ class KernelBackend:
             server.preload(missing)
 
     def close(self) -> None:
-        """End the fork server."""
+        """End the fork server; no worker starts any more."""
+        self._closed = True
         with self._lock:
             if self._server is not None:
                 self._server.close()
@@ -106,24 +102,31 @@ class KernelBackend:
         PoolError
             When the system starts no process.
         """
+        if self._closed:
+            raise PoolError("the pool is ending")
         name = f"{stem}-{os.getpid()}-{next(self._count)}"
         connection = _connection_file(self.folder / f"{name}.json")
         log = self.folder / f"{name}.log"
+        own = process_id()
+        kernel = {
+            "connection": str(connection), "owner": [own.pid, own.began], "folder": str(self.work_dir),
+            "leave": [str(p) for p in _traces(connection)],
+        }  # fmt: skip
         server = self._forks()
         if server is not None:
             try:
-                return server.start(str(connection), log, {}), connection
+                return server.start(kernel, log), connection
             except PoolError as error:
-                self._fork = self._fork and server.lives is False  # a dead server is replaced, one that refuses is not
+                if self._closed:
+                    _remove(_traces(connection))
+                    raise
+                self._fork = self._fork and not isinstance(error, RefusedError)  # a dead server is replaced
                 with log.open("a", encoding="utf-8") as file:
                     file.write(f"spawned, not forked: {error}\n")
         try:
             with log.open("ab") as output:
                 process = subprocess.Popen(
-                    [
-                        sys.executable, "-m", "ipykernel_launcher", "-f", str(connection),
-                        "--HistoryManager.enabled=False",
-                    ],
+                    [sys.executable, "-m", "qnb.pool.forkserver", "--kernel", json.dumps(kernel)],
                     stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
                     cwd=self.work_dir, env=worker_environment(),
                 )  # fmt: skip
@@ -132,7 +135,7 @@ class KernelBackend:
         return Spawned(process), connection
 
     def _forks(self) -> ForkServer | None:
-        if not self._fork:
+        if not self._fork or self._closed:
             return None
         with self._lock:
             if self._server is None or not self._server.lives:
@@ -219,16 +222,13 @@ class KernelWorker:
 
         process, connection = self._backend.start(self.name.replace(" ", "-"))
         self._process, self._connection = process, connection
+        connection.with_suffix(".pid").write_text(f"{process.pid} {process.identity.began}", encoding="ascii")
         self._client = BlockingKernelClient(connection_file=str(connection))
         self._client.load_connection_file()
         self._client.start_channels()
         self._wait_ready()
-        own = process_id()
-        leave = [str(p) for p in _traces(connection)]
-        folder = str(self._backend.work_dir)
-        self._execute(_SETUP.format(pid=own.pid, began=own.began, leave=leave, folder=folder))
+        self._execute(_SETUP)
         self._wait_idle()
-        connection.with_suffix(".pid").write_text(f"{process.pid} {process.identity.began}", encoding="ascii")
 
     def _renew_if_large(self) -> None:
         from ...machine import private_memory
