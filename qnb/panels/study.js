@@ -172,7 +172,7 @@ function parallel(view, width, keep, redraw) {
   }
   axes.forEach((axis, i) => {
     node.append(s("line", { x1: x(i), x2: x(i), y1: top, y2: bottom, class: "qnb-axis" }),
-      s("text", { x: x(i), y: 14, "text-anchor": i === axes.length - 1 ? "end" : i ? "middle" : "start", class: "qnb-end" }, axis.name.length > 22 ? `${axis.name.slice(0, 21)}…` : axis.name));
+      s("text", { x: x(i), y: (right - left) / (axes.length - 1) < 130 && i % 2 ? 27 : 13, "text-anchor": i === axes.length - 1 ? "end" : i ? "middle" : "start", class: "qnb-end" }, axis.name.length > 22 ? `${axis.name.slice(0, 21)}…` : axis.name));
     const lastAxis = i === axes.length - 1;
     for (const [at, text] of axis.ticks) node.append(s("text", { x: x(i) + (lastAxis ? 6 : -6), y: y(at) + 4, "text-anchor": lastAxis ? "start" : "end", class: "qnb-tick qnb-halo" }, text.length > 12 ? `${text.slice(0, 11)}…` : text));
     const range = keep.ranges[i];
