@@ -82,9 +82,9 @@ class WhatIf {
     this.error.hidden = !error;
     this.error.textContent = error;
     this.root.removeAttribute("aria-busy");
-    const wide = this.root.clientWidth > 760;
+    const wide = this.root.clientWidth > 820;
     this.sides.classList.toggle("qnb-stacked", !wide);
-    const width = Math.max(280, wide ? this.root.clientWidth - Math.min(400, this.root.clientWidth * 0.42) - 36 : this.root.clientWidth - 34);
+    const width = Math.max(280, wide ? this.root.clientWidth - Math.min(400, Math.max(370, this.root.clientWidth * 0.42)) - 36 : this.root.clientWidth - 34);
     const room = labelRoom([...v.figures, { lines: [{ name: "this run", last: "+100.0 %" }] }], width);
     this.figures.replaceChildren(...v.figures.map((f) => dayFigure(f, width, room)));
     const changed = v.changed.length > 0;
