@@ -6,6 +6,7 @@ Heavy modules are imported in the command that needs them, so that ``qnb --help`
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -25,6 +26,14 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0 well, 1 failed, 2 wrong input, 130 stopped."""
+    gc.set_threshold(50_000, 20, 50)  # importing makes many objects and hardly any garbage
+    try:
+        return _main(argv)
+    finally:
+        gc.freeze()  # or the interpreter looks through all of them once more at its end, for a third of a second
+
+
+def _main(argv: Sequence[str] | None) -> int:
     options = command_parser().parse_args(argv)
     if options.command is None:
         command_parser().print_help()

@@ -18,7 +18,7 @@ from ..training.boosting import (
     take_alias,
 )
 from ..training.context import FitContext
-from ..training.model import BaseModel
+from ..training.model import BaseModel, require
 from ..training.samples import FitRows, fit_rows, has_segment, sample_of, scores
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class CatBoostModel(BaseModel):
         self.loss = loss
         self.params = dict(kwargs)
         self.model_: Any = None
-        _library()
+        require("catboost", "catboost")
 
     @property
     def is_fitted(self) -> bool:

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import ConfigError, ModelError, Problem, RunStopped, nearest
+from ..task.booster_parameters import BOOSTER_PARAMETERS
 from ..training.boosting import (
     Evaluation,
     IterationWatch,
@@ -231,6 +232,8 @@ class LGBModel(BaseModel):
     def _train_params(self, context: FitContext) -> dict[str, Any]:
         params = {"objective": self.loss, "verbosity": -1, **self.params}
         params["num_threads"] = limited_threads(params, THREADS, context)
+        if not any(name in params for name in ("force_col_wise", "force_row_wise")):
+            params["force_col_wise"] = True  # else the library times both ways, and which is taken is left to chance
         if context.seed is not None and not any(s in params for s in SEEDS):
             params["seed"] = context.seed
         return params
@@ -337,9 +340,11 @@ def _watcher(lgb: ModuleType, watch: IterationWatch, verbose_eval: int) -> Calla
 
 
 def _check_params(params: Mapping[str, Any]) -> None:
-    """Refuse a parameter that LightGBM would silently ignore."""
+    """Refuse a parameter that LightGBM would silently ignore; the library is only asked about what we do not know."""
+    if BOOSTER_PARAMETERS["LGBModel"].issuperset(params):
+        return
     aliases = getattr(_library().basic, "_ConfigAliases", None)
-    if aliases is None or not params:
+    if aliases is None:
         return
     known = set(aliases.get(*aliases._get_all_param_aliases()))
     problems = []

@@ -20,7 +20,7 @@ from ..training.boosting import (
     take_alias,
 )
 from ..training.context import FitContext
-from ..training.model import BaseModel, write_atomically
+from ..training.model import BaseModel, require, write_atomically
 from ..training.samples import FitRows, fit_rows, has_segment, sample_of, scores
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class XGBModel(BaseModel):
         self.params = dict(kwargs)
         self.booster_: Any = None
         self.best_iteration_ = 0
-        _library()
+        require("xgboost", "xgboost")
 
     @property
     def is_fitted(self) -> bool:

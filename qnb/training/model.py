@@ -7,6 +7,7 @@ signature takes it. Models of qnb derive from `BaseModel`, which saves the const
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import os
 import tempfile
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
-from ..errors import ModelError, NotFittedError
+from ..errors import MissingExtraError, ModelError, NotFittedError
 from .context import FitContext
 
 if TYPE_CHECKING:
@@ -23,10 +24,16 @@ if TYPE_CHECKING:
 
     from ..data.protocols import Dataset
 
-__all__ = ["BaseModel", "Model", "load_model", "write_atomically"]
+__all__ = ["BaseModel", "Model", "load_model", "require", "write_atomically"]
 
 CARD = "model.json"
 FORMAT = 1
+
+
+def require(library: str, extra: str) -> None:
+    """Raise `MissingExtraError` if a library is not installed; does not import it."""
+    if importlib.util.find_spec(library) is None:
+        raise MissingExtraError(library, extra)
 
 
 @runtime_checkable

@@ -11,7 +11,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 from .peer import SHARED, Timing, last_json, peer_command, ratio_line, timed_process
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -195,14 +195,7 @@ def test_catboost_refuses_an_unknown_parameter(data: SyntheticDataset) -> None:
 
 @pytest.mark.parametrize(("cls", "library"), [(XGBModel, "xgboost"), (CatBoostModel, "catboost")])
 def test_a_missing_library_names_the_extra(cls: Any, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = builtins.__import__
-
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == library:
-            raise ImportError(name)
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingExtraError, match=rf"pip install 'qnb\[{library}\]'"):
         cls()
 
