@@ -1,0 +1,56 @@
+"""Seconds an epoch and seconds to the first batch of torch models, ours and the peer's, on the same rows.
+
+Usage: python -m tests.benchmarks.bench_torch [--models MLP,GRU] [--repeat 1] [--days 200] [--instruments 150]
+
+Each side trains in a fresh process, the two interleaved, on two cores. An epoch counts with what the side evaluates
+after it: the peer predicts ``train`` and ``valid`` again, we predict ``valid``; the pass over the batches alone is
+printed beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .peer import SHARED, Timing, last_json, peer_python, ratio_line, timed_process
+
+TARGETS = {"MLP": 1.5, "GRU": 1.5, "ALSTM": 1.5, "GRU_ts": 5.0, "TCN_ts": 5.0}
+FIRST = 20.0
+SCRIPT = Path(__file__).with_name("torch_epochs.py")
+
+
+def main() -> int:
+    """Run the comparison and print it; exit status 1 when a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", default=",".join(TARGETS))
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--days", type=int, default=200)
+    parser.add_argument("--instruments", type=int, default=150)
+    options = parser.parse_args()
+    peer = peer_python()
+    if peer is None:
+        sys.exit("the peer is not installed; see ../shared/peer/README.md, or set QNB_PEER_PYTHON")
+    size = ["--days", str(options.days), "--instruments", str(options.instruments)]
+    missed = False
+    for model in options.models.split(","):
+        found: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
+        for _ in range(options.repeat):
+            for side, python in (("ours", sys.executable), ("peer", str(peer))):
+                words = [python, str(SCRIPT), side, model, *size, "--data", str(SHARED / "data" / "cn_data")]
+                found[side].append(last_json(timed_process(words)[2]))
+        print(f"{model}: {found['ours'][0]['rows']:,.0f} rows")
+        for what, key, target in (
+            ("an epoch with its evaluations", "epoch", TARGETS[model]),
+            ("the pass over the batches", "train", 0.0),
+            ("from fit() to the first batch", "first", FIRST),
+        ):
+            ours, theirs = (Timing(side, tuple(f[key] for f in found[side])) for side in ("ours", "peer"))
+            line = ratio_line(f"  {what}", ours, theirs, target)
+            print(line if target else line.partition("   target")[0], flush=True)
+            missed = missed or (target > 0 and "MISSED" in line)
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""How much of the demo market's planted signal each torch model finds, and that it finds none in shuffled labels.
+
+Usage: python -m tests.benchmarks.ic_table [--models gru_alpha360,tcn_windows] [--epochs 5] [--shuffled] [--keep FILE]
+
+1. Each model has the arguments of its workflow in `tests/workflows`; the epochs are limited to `--epochs`.
+2. It is fitted on 2014-2016, watched on 2017 and tested on 2018-2020 in the universe ``demo``.
+3. The share is its mean daily IC over that of the oracle on the same rows. With ``--shuffled`` the labels of the
+   fit are dealt out anew on every date, and the mean IC is compared with twice its standard error.
+
+Results are kept in `--keep` as they come, so an interrupted table goes on where it was; the table is printed as
+Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qnb.config import Settings
+from qnb.data.dataset import DatasetH
+from qnb.data.demo import UNIVERSE
+from qnb.data.processor import Processor
+from qnb.data.provider import open_store
+from qnb.data.timeseries import TSDatasetH
+from qnb.task.component import build_component
+from qnb.task.spec import load_task
+from qnb.training.context import FitContext
+from qnb.training.scoring import daily_ic
+
+WORKFLOWS = Path(__file__).resolve().parents[1] / "workflows"
+MODELS = (
+    "mlp_alpha158", "double_ensemble_alpha158", "gru_windows", "lstm_windows", "alstm_windows", "tcn_windows",
+    "gats_windows", "general_windows", "transformer_windows", "localformer_windows", "gru_alpha360", "lstm_alpha360",
+    "alstm_alpha360", "tcn_alpha360", "gats_alpha360", "transformer_alpha360", "localformer_alpha360",
+)  # fmt: skip
+SEGMENTS = {
+    "train": ["2014-01-01", "2016-12-31"],
+    "valid": ["2017-01-01", "2017-12-31"],
+    "test": ["2018-01-01", "2020-12-28"],
+}
+SPAN = {
+    "instruments": UNIVERSE, "start_time": "2013-06-01", "end_time": "2020-12-31",
+    "fit_start_time": "2014-01-01", "fit_end_time": "2016-12-31",
+}  # fmt: skip
+
+
+class ShuffledLabel(Processor):
+    """Deal the labels of each date out anew among its instruments."""
+
+    def is_for_infer(self) -> bool:
+        """Return False: it looks at labels."""
+        return False
+
+    def __call__(self, df: Any) -> Any:
+        """Return `df` with other labels."""
+        rng = np.random.default_rng(0)
+        dates = df.index.get_level_values(0).to_numpy()
+        order = np.empty(len(df), dtype=np.int64)
+        order[np.argsort(dates, kind="stable")] = np.lexsort((rng.random(len(df)), dates))
+        df["label"] = df["label"].to_numpy()[order]
+        return df
+
+
+def main() -> int:
+    """Fit the models and print the table; exit status 1 when one finds too little, or something in shuffled labels."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--shuffled", action="store_true")
+    parser.add_argument("--keep", type=Path)
+    options = parser.parse_args()
+    found: dict[str, Any] = json.loads(options.keep.read_text()) if options.keep and options.keep.exists() else {}
+    for name in options.models.split(","):
+        key = f"{name}, shuffled" if options.shuffled else name
+        if key not in found:
+            found[key] = measure(name, options.epochs, options.threads, shuffled=options.shuffled)
+            print(key, found[key], file=sys.stderr, flush=True)
+            if options.keep:
+                options.keep.write_text(json.dumps(found, indent=1))
+    print(table(found))
+    return int(not all(good(key, row) for key, row in found.items()))
+
+
+def measure(name: str, epochs: int, threads: int, *, shuffled: bool) -> dict[str, float]:
+    """Return the mean IC of the workflow's model, its standard error, that of the oracle, epochs and seconds."""
+    settings = Settings().with_(provider_uri="demo", threads=threads)
+    store = open_store(settings)
+    task = load_task((WORKFLOWS / f"{name}.yaml").read_text(encoding="utf-8"), base_dir=WORKFLOWS)
+    kwargs = dict(task.model["kwargs"])
+    if "epochs" not in kwargs:  # those of DoubleEnsemble are trees
+        kwargs["n_epochs"] = epochs
+    kwargs.pop("model_path", None)
+    config = dict(task.dataset["kwargs"])
+    handler = {**config["handler"], "kwargs": {**config["handler"].get("kwargs", {}), **SPAN}}
+    if shuffled:
+        learn = handler["kwargs"].get("learn_processors") or ["DropnaLabel", "CSZScoreNorm"]
+        handler["kwargs"]["learn_processors"] = [*learn, ShuffledLabel()]
+    windows = "step_len" in config
+    dataset: Any = DatasetH(handler, SEGMENTS, store=store, settings=settings)
+    if windows:
+        dataset = TSDatasetH(config["step_len"], handler=handler, segments=SEGMENTS, store=store, settings=settings)
+    dataset.setup_data()
+    model = build_component({**task.model, "kwargs": kwargs}, "model")
+    began = time.perf_counter()
+    model.fit(dataset, context=FitContext(threads=threads, seed=1))
+    seconds = time.perf_counter() - began
+    score = model.predict(dataset, "test")
+    sample = dataset.sample("test", data_key="raw")
+    by_row = score.reindex(sample.index.to_pandas()).to_numpy().astype(np.float64)
+    own, best = (_daily(values, sample) for values in (by_row, _oracle(store, sample.index)))
+    outcome = getattr(model, "outcome_", None)
+    return {
+        "ic": round(float(own.mean()), 4),
+        "error": round(float(own.std(ddof=1) / np.sqrt(len(own))), 4),
+        "oracle": round(float(best.mean()), 4),
+        "epochs": 0 if outcome is None else len(outcome.history.get("loss.train", ())),
+        "seconds": round(seconds),
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return the results as a Markdown table."""
+    lines = ["| workflow | IC | standard error | share of the oracle | epochs | seconds |", "|---|---|---|---|---|---|"]
+    for key, row in found.items():
+        share = "" if "shuffled" in key else f"{row['ic'] / row['oracle']:.0%}"
+        lines.append(f"| {key} | {row['ic']:.3f} | {row['error']:.3f} | {share} | {row['epochs']} | {row['seconds']} |")
+    return "\n".join(lines)
+
+
+def good(key: str, row: dict[str, float]) -> bool:
+    """Return whether half of the signal is found, or nothing in shuffled labels."""
+    if "shuffled" in key:
+        return abs(row["ic"]) <= 2 * row["error"]
+    return row["ic"] >= 0.5 * row["oracle"]
+
+
+def _daily(values: np.ndarray, sample: Any) -> np.ndarray:
+    label = sample.y[:, 0].astype(np.float64)
+    known = np.flatnonzero(np.isfinite(values) & np.isfinite(label))
+    ticks = sample.index.dates[known].view(np.int64)
+    found = daily_ic(values[known], label[known], np.unique(ticks, return_inverse=True)[1])
+    return found[np.isfinite(found)]
+
+
+def _oracle(store: Any, index: Any) -> np.ndarray:
+    values, days = np.full(len(index), np.nan), np.searchsorted(store.calendar, index.dates)
+    for code, name in enumerate(index.instruments):
+        start, series = store.series(name, "oracle") or (0, np.empty(0))
+        rows = np.flatnonzero(index.codes == code)
+        values[rows] = series[days[rows] - start]
+    return values
+
+
+if __name__ == "__main__":
+    sys.exit(main())
