@@ -135,12 +135,10 @@ def warm(options: argparse.Namespace) -> int:
     """Measure how soon a worker is ready again after the one before was killed."""
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), 1)
-        bench.submit("Nap", seconds=0).wait(120)
+        run = bench.submit("Nap", seconds=0).wait(120)
         spans = []
         for _ in range(max(5, options.repeat // 4)):
-            status = bench.session.pool().status()
-            pid = status["workers"][0]["pid"]
-            psutil.Process(pid).kill()
+            psutil.Process(run.state.pid).kill()
             began = time.perf_counter()
             run = bench.submit("Nap", seconds=0)
             while run.status in ("waiting", "running") and not run.state.started:

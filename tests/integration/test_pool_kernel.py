@@ -259,3 +259,13 @@ def test_worker_is_spawned_where_it_cannot_be_forked(tmp_path: Path) -> None:
     assert process.ended
     backend.close()
     assert not [p for p in tmp_path.iterdir() if p.suffix in (".json", ".pid", ".log")]
+
+
+def test_idle_worker_that_died_costs_its_next_run_no_try(session: Session) -> None:
+    for _ in range(3):
+        before = submit(session).wait(60)
+        os.kill(before.state.pid, signal.SIGKILL)
+        following = submit(session).wait(60)
+        assert following.status == "finished", following.error
+        assert following.state.attempt == 1
+        assert following.state.pid != before.state.pid

@@ -25,6 +25,7 @@ from typing import Any
 from ...errors import PoolError
 from ...machine import ProcessId, process_id
 from ...rundir import RunDir
+from ...state import load_state
 from ..forks import Forked, ForkServer, RefusedError, Spawned, can_fork, worker_environment
 from ..protocols import Crash, Limits
 from ..watch import supervise
@@ -176,6 +177,12 @@ class KernelWorker:
 
     def run(self, directory: RunDir, limits: Limits) -> Crash | None:
         """Run `directory`; see `qnb.pool.protocols.Worker`."""
+        crash = self._run(directory, limits)
+        if crash is not None and crash.again and load_state(directory.path).attempt < limits.attempt:
+            crash = self._run(directory, limits)  # the idle worker had died unnoticed: this was no try of the run
+        return crash
+
+    def _run(self, directory: RunDir, limits: Limits) -> Crash | None:
         self.warm()
         process = self._process
         if process is None:
