@@ -37,7 +37,7 @@ _LOG = logging.getLogger(__name__)
 ENGINE_VERSION = 1
 """Raised when results change, so that older cache entries are not used."""
 
-BLOCK_BYTES = (1 << 27, 1 << 30)
+BLOCK_BYTES = (1 << 28, 1 << 30)
 """Least and most of the matrix that is in work at a time; between them, so much that history is an eighth of it."""
 
 _WIDE = 24  # columns from which on a row is several cache lines

@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ def timed_process(
     command: Sequence[str], *, env: dict[str, str] | None = None, cwd: Path | None = None
 ) -> tuple[float, int, str]:
     """Run `command` and return wall-clock seconds, peak resident bytes of its process tree, and its output."""
+    os.sync()  # what was written before is not written meanwhile
     began = time.perf_counter()
     process = subprocess.Popen(
         list(command),
@@ -57,7 +59,7 @@ def timed_process(
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **(env or {})},
-        cwd=cwd,
+        cwd=cwd or tempfile.gettempdir(),  # the peer leaves folders where it runs
     )
     peak = _watch(process)
     out, err = process.communicate()
