@@ -149,6 +149,7 @@ class StudyEngine:
                 experiment=self._keeper.experiment_name,
             )
         )  # fmt: skip
+        self._keeper.catch_up(self.state.trials.values())
         for note in self._plan.notes:
             self._emit(ev.StudyLog(text=note, level="warning" if self._spec.on_test else "info"))
         status, message = "failed", ""

@@ -7,7 +7,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,9 @@ class Keeper:
         self._store = open_store(settings.tracking_uri)
         self._experiment = R.get_exp(experiment_name=self.experiment_name, create=True)
         self._parent = self._open_parent()
-        self._runs = self._known_runs()
+        self._runs: dict[int, str] = {}
+        self._unended: set[int] = set()
+        self._find_runs()
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="qnb-study-recorder", daemon=True)
         self._thread.start()
@@ -100,9 +102,22 @@ class Keeper:
         parent.save_objects(**files)
         return parent
 
-    def _known_runs(self) -> dict[int, str]:
-        found = self._store.search([self._parent.experiment_id], filter_string=f"tags.`qnb.study` = '{self._id}'")
-        return {int(r.tags["qnb.trial"]): r.run_id for r in found if r.tags.get("qnb.trial", "").isdigit()}
+    def catch_up(self, trials: Iterable[TrialState]) -> None:
+        """Record the trials that are over and whose runs an earlier manager could not write any more."""
+        for trial in trials:
+            if trial.is_over and (trial.number not in self._runs or trial.number in self._unended):
+                self.started(trial.number, trial.params)
+                self.ended(trial)
+
+    def _find_runs(self) -> None:
+        for run in self._store.search(
+            [self._parent.experiment_id], filter_string=f"tags.`qnb.study` = '{self._id}'", max_results=100_000
+        ):
+            number = run.tags.get("qnb.trial", "")
+            if number.isdigit():
+                self._runs[int(number)] = run.run_id
+                if run.status == "RUNNING":
+                    self._unended.add(int(number))
 
     def _work(self) -> None:
         told: set[str] = set()

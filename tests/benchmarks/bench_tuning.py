@@ -157,7 +157,7 @@ def _bare(text: str, params: list[dict[str, Any]]) -> tuple[float, list[float]]:
         _arrays(text, Path(folder))
         began = time.perf_counter()
         study = optuna.create_study(direction="maximize")
-        with joblib.Parallel(n_jobs=2) as pool:
+        with joblib.Parallel(n_jobs=2, backend="multiprocessing") as pool:  # loky ends workers that hold bins
             values = pool(joblib.delayed(_bare_trial)(folder, p) for p in params)
         for given, value in zip(params, values, strict=True):
             space = {k: _distribution(v) for k, v in given.items()}
