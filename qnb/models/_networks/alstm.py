@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .dropout import Dropout
 from .recurrent import find_layer
 from .sequence import as_sequence
 
@@ -28,7 +29,7 @@ class ALSTMModel(nn.Module):
         self.rnn = find_layer(rnn_type)(hidden_size, hidden_size, num_layers, dropout=dropout)
         self.attention = nn.Sequential(
             nn.Linear(hidden_size, hidden_size // 2),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Tanh(),
             nn.Linear(hidden_size // 2, 1, bias=False),
             nn.Softmax(dim=1),

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from .dropout import Dropout
+
 __all__ = ["Net"]
 
 ACTIVATIONS = {"LeakyReLU": lambda: nn.LeakyReLU(0.1), "SiLU": nn.SiLU}
@@ -32,12 +34,12 @@ class Net(nn.Module):
         super().__init__()
         if act not in ACTIVATIONS:
             raise ValueError(f"unknown act {act!r}; valid: {', '.join(ACTIVATIONS)}")
-        parts: list[nn.Module] = [nn.Dropout(0.05)]
+        parts: list[nn.Module] = [Dropout(0.05)]
         width = input_dim
         for size in layers:
             parts += [nn.Linear(width, size), nn.BatchNorm1d(size), ACTIVATIONS[act]()]
             width = size
-        self.layers = nn.Sequential(*parts, nn.Dropout(0.05), nn.Linear(width, output_dim))
+        self.layers = nn.Sequential(*parts, Dropout(0.05), nn.Linear(width, output_dim))
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.kaiming_normal_(module.weight, a=0.1, nonlinearity="leaky_relu")
