@@ -67,16 +67,17 @@ def supervise(process: Watched, directory: RunDir, limits: Limits, idle: Callabl
     step = 0
     most = next_look = 0.0
     while True:
+        now = time.monotonic()
+        if now >= next_look:  # before the first wait: a process that dies soon has been looked at, too
+            next_look = now + MEMORY_POLL
+            most = private_memory(process.pid) or most
+            if limits.memory and most > limits.memory:
+                return _too_large(process, directory, limits, int(most))
         if process.ended:
             return _died(process, directory, limits, int(most), asked=asked_at is not None)
         if idle(POLL):
             return None
         now = time.monotonic()
-        if now >= next_look:
-            next_look = now + MEMORY_POLL
-            most = private_memory(process.pid) or most
-            if limits.memory and most > limits.memory:
-                return _too_large(process, directory, limits, int(most))
         if asked_at is None:
             if limits.timeout and now - began > limits.timeout:
                 directory.ask_to_stop(f"{TIME_LIMIT} of {limits.timeout:g}s reached")
