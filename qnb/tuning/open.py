@@ -10,6 +10,8 @@ from ..check import check_task
 from ..config import Settings
 from ..errors import ConfigError, StudyError
 from .plan import StudyPlan
+from .search import check_sampler
+from .storage import check_storage
 from .studydir import StudyDir, create_study, find_study
 
 __all__ = ["open_study"]
@@ -25,16 +27,16 @@ def open_study(plan: StudyPlan, settings: Settings, *, resume: bool = False) -> 
     ------
     ConfigError
         The workflow does not fit the market data.
+    MissingExtraError
+        The sampler needs a library that is not installed.
     StudyError
-        What is asked for is not the study that is there; or a process manages it now.
+        The storage cannot be reached; what is asked for is not the study that is there; or a process manages it now.
     """
     problems = [p for p in check_task(plan.task, settings) if p.severity == "error"]
     if problems:
         raise ConfigError(problems, source=plan.source)
-    if plan.spec.storage:
-        from .search import check_storage
-
-        check_storage(plan.spec)
+    check_sampler(plan.spec.sampler)
+    _try_storage(plan)
     if not resume:
         return create_study(plan, settings)
     directory = find_study(settings, plan.spec.name)
@@ -51,6 +53,14 @@ def open_study(plan: StudyPlan, settings: Settings, *, resume: bool = False) -> 
     directory.go_on()
     directory.write_request(replace(plan, spec=replace(plan.spec, threads=request.spec.threads)), settings)
     return directory
+
+
+def _try_storage(plan: StudyPlan) -> None:
+    try:
+        check_storage(plan.spec.storage)
+    except StudyError as error:
+        problem = plan.document.problem(str(error), ("study", "storage"))
+        raise StudyError(str(ConfigError([problem], source=plan.source))) from error
 
 
 def _identity(old: StudyPlan, new: StudyPlan) -> list[tuple[str, Any, Any]]:

@@ -67,6 +67,10 @@ def _named(document: Document, name: str, part: str | None, where: Path) -> list
         found = registry.find("space", name)
     except UnknownNameError as error:
         return [document.problem(str(error), where)]
+    if part is not None and part not in _PARTS:
+        near = nearest(part, _PARTS)
+        remedy = f"did you mean {near[0]!r}?" if near else f"write {found.target}: {name}"
+        return [document.problem(f"no part {part!r} to search", where, remedy=remedy, key=True)]
     if part is not None and part != found.target:
         message = f"{name} is a space of the {found.target}, not of the {part}"
         return [document.problem(message, where, remedy=f"write {found.target}: {name}", key=True)]

@@ -12,6 +12,7 @@ from ..task.document import Document, Place, copied
 from ..task.parse import parse
 from ..task.spec import Task, task_of
 from .asked import spec_of
+from .grid import grid_problem
 from .overlay import lay_over, named_space_for
 from .space import TAGS, Space, read_space
 from .spec import STUDY_KEYS, StudySpec
@@ -113,6 +114,8 @@ def plan_of(
     asked = {**{k: v for k, v in section.items() if k in STUDY_KEYS}, **given}
     spec, wrong = spec_of(document, asked, set(given), name)
     problems += wrong
+    if "storage" in given:  # what is wrong with it is not wrong in the section
+        document.places.pop("study.storage", None)
     if asked.get("space") is not None:
         problems += lay_over(document, asked["space"], ("study", "space"))
     space, wrong = read_space(document)
@@ -126,6 +129,8 @@ def plan_of(
         problems += lay_over(document, found, ())
         space, wrong = read_space(document)
         problems += wrong
+    if spec.sampler == "grid":
+        problems += [document.problem(p[0], d.path, remedy=p[1]) for d in space.dimensions if (p := grid_problem(d))]
     if problems:
         raise ConfigError(_in_order(problems), source=source)
     task = task_of(space.fill(document, space.representative()), source=source, base_dir=base_dir)

@@ -9,20 +9,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import math
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, MissingExtraError, Problem, StudyError
+from ..errors import MissingExtraError
+from .grid import grid_points
 from .space import Dimension, Space
 from .spec import StudySpec
+from .storage import open_storage, quiet
 
-__all__ = ["Proposal", "Search", "check_storage"]
+__all__ = ["Proposal", "Search", "check_sampler"]
 
 WARM_REPORTS = 3
 """Reports of a trial before it may be pruned: slow learners start low."""
@@ -68,12 +69,13 @@ class Search:
         logging.getLogger("optuna").setLevel(logging.ERROR)
         self._optuna = optuna
         self._spec, self._space = spec, space
+        check_sampler(spec.sampler)
         self._limit = spec.trials
         if spec.sampler == "grid":
-            self._limit = min(spec.trials, math.prod(len(v) for v in _grid(space).values()))
-        with _quiet():
+            self._limit = min(spec.trials, math.prod(len(v) for v in grid_points(space).values()))
+        with quiet():
             self._study = optuna.create_study(
-                study_name=study_id, storage=_storage(spec, folder), load_if_exists=True,
+                study_name=study_id, storage=open_storage(spec.storage, folder), load_if_exists=True,
                 directions=[o.optuna_direction for o in spec.objectives], sampler=self._sampler(0),
                 pruner=optuna.pruners.NopPruner(),
             )  # fmt: skip
@@ -107,7 +109,7 @@ class Search:
                 trial = self._optuna.trial.Trial(self._study, frozen._trial_id)
                 self._trials[frozen.number] = trial
                 self._reports[frozen.number] = 0
-                with _quiet():  # those that are set keep their values; the others are drawn now
+                with quiet():  # those that are set keep their values; the others are drawn now
                     found.append(Proposal(frozen.number, self._suggest(trial), again=True))
         return found
 
@@ -116,7 +118,7 @@ class Search:
         number = len(self._study.get_trials(deepcopy=False))
         if number >= self._limit:
             return None
-        with _quiet():
+        with quiet():
             self._study.sampler = self._sampler(number)
             trial = self._study.ask()
             params = self._suggest(trial)
@@ -150,7 +152,7 @@ class Search:
         if self._spec.sampler == "grid":  # Optuna's own wants to end a loop that is not there after the last point
             self._study.sampler = self._optuna.samplers.RandomSampler()
         states = self._optuna.trial.TrialState
-        with _quiet():
+        with quiet():
             if state == "complete":
                 self._study.tell(trial, values)
             else:
@@ -176,7 +178,7 @@ class Search:
             None if len(self._spec.objectives) == 1 else (lambda t: objective.value({objective.metric: t.values[0]}))
         )
         try:
-            with _quiet():
+            with quiet():
                 found = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator, target=target)
         except (ValueError, RuntimeError, ImportError):  # all values alike, or no parameter common to all trials
             return {}
@@ -199,16 +201,14 @@ class Search:
             case "random":
                 return samplers.RandomSampler(seed=own)
             case "grid":
-                return samplers.GridSampler(_grid(self._space), seed=spec.seed)
+                return samplers.GridSampler(grid_points(self._space), seed=spec.seed)
             case "qmc":
-                with _quiet():
+                with quiet():
                     return samplers.QMCSampler(seed=spec.seed, scramble=True)
             case "cmaes":
-                _need("cmaes", "all")
                 return samplers.CmaEsSampler(seed=own, warn_independent_sampling=False)
             case "gp":
-                _need("torch", "torch")
-                with _quiet():
+                with quiet():
                     return samplers.GPSampler(seed=own, deterministic_objective=True)
         return samplers.TPESampler(seed=own)
 
@@ -219,10 +219,10 @@ class Search:
         return pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=0)
 
 
-def check_storage(spec: StudySpec) -> None:
-    """Try the storage of a study; raises `StudyError` when it cannot be reached."""
-    if spec.storage:
-        _storage(spec, Path())
+def check_sampler(sampler: str) -> None:
+    """Raise `MissingExtraError` where the library of a sampler is not installed; imports nothing."""
+    if sampler == "gp" and importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("torch", "torch")
 
 
 def _suggested(trial: Any, dimension: Dimension) -> Any:
@@ -232,78 +232,3 @@ def _suggested(trial: Any, dimension: Dimension) -> Any:
         step = int(dimension.step or 1)
         return trial.suggest_int(dimension.name, int(dimension.low), int(dimension.high), step=step, log=dimension.log)
     return trial.suggest_float(dimension.name, dimension.low, dimension.high, step=dimension.step, log=dimension.log)
-
-
-def _grid(space: Space) -> dict[str, list[Any]]:
-    """Return the points of each dimension; raises `ConfigError` for one without steps."""
-    found: dict[str, list[Any]] = {}
-    problems = []
-    for dimension in space.dimensions:
-        if dimension.parent is not None:
-            problems.append(
-                Problem(f"a grid cannot search {dimension.name!r}, which depends on a choice", "use random")
-            )
-        elif dimension.kind == "choice":
-            found[dimension.name] = list(dimension.labels)
-        elif dimension.step is None and (dimension.kind == "float" or dimension.high - dimension.low > 1000):
-            problems.append(
-                Problem(f"a grid needs a step or choices for {dimension.name!r}", "{low: , high: , step: }")
-            )
-        else:
-            step = dimension.step or 1
-            count = math.floor((dimension.high - dimension.low) / step + 1e-9) + 1
-            found[dimension.name] = [dimension.low + i * step for i in range(count)]
-    if problems:
-        raise ConfigError(problems)
-    return found
-
-
-def _storage(spec: StudySpec, folder: Path) -> Any:
-    import optuna
-
-    if spec.storage:
-        try:
-            with _quiet():
-                return optuna.storages.get_storage(spec.storage)
-        except Exception as error:
-            # every driver and SQLAlchemy itself have exception trees of their own
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise StudyError(f"the storage {_masked(spec.storage)} cannot be reached: {reason}") from error
-    from optuna.storages.journal import JournalFileBackend
-
-    path = folder / "optuna.journal"
-    _mend(path)
-    return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-
-
-def _mend(path: Path) -> None:
-    """Remove what a manager that was killed left: the lock of the journal, and a torn last line."""
-    path.with_name(path.name + ".lock").unlink(missing_ok=True)
-    for left in path.parent.glob(f"{path.name}.lock.*"):
-        left.unlink(missing_ok=True)
-    if path.exists():
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            with path.open("r+b") as file:
-                file.truncate(whole)
-
-
-def _masked(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    return f"{head.partition('://')[0]}://…@{tail}" if at else url
-
-
-def _need(library: str, extra: str) -> None:
-    import importlib.util
-
-    if importlib.util.find_spec(library) is None:
-        raise MissingExtraError(library, extra)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Optuna's notices about experimental parts from the user, who asked for them by name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -12,6 +12,7 @@ An option of a choice may hold distributions of its own: they are only asked for
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -272,8 +273,8 @@ class _Reader:
             return {}
         low, high, step = given["low"], given["high"], given.get("step")
         for bound in (low, high, *([] if step is None else [step])):
-            if not _is_number(bound):
-                self._wrong(f"{shown} needs numbers, received {bound!r}", path, f"write {example}")
+            if not _is_number(bound) or not math.isfinite(bound):
+                self._wrong(f"{shown} needs finite numbers, received {bound!r}", path, f"write {example}")
                 return {}
         whole = all(isinstance(v, int) for v in (low, high, *([] if step is None else [step])))
         integer = tag in ("!int", "!logint") or (not tag and whole)
@@ -288,6 +289,8 @@ class _Reader:
             self._wrong(f"the logarithm of {low}", path, "a range in the logarithm starts above 0, such as 1e-4")
         elif step is not None and step <= 0:
             self._wrong(f"a step of {step}", path, "a step is above 0")
+        elif step is not None and step > high - low:
+            self._wrong(f"a step of {step} from {low} to {high}, which leaves {low} alone", path, "take a smaller step")
         elif step is not None and log:
             self._wrong("a step together with log", path, "leave one of them out")
         return {

@@ -11,7 +11,7 @@ __all__ = ["QLibDataLabelSpace"]
 
 
 class QLibDataLabelSpace(NamedSpace):
-    """The peer's two labels: return from tomorrow's close for one day, and the same over its five-day volatility."""
+    """The peer's two labels: return of the day after tomorrow by the average price, and return of the next five days."""
 
     target: ClassVar[str] = "label"
     values: ClassVar[Mapping[str, Any]] = {

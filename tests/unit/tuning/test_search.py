@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from qnb.errors import ConfigError
+from qnb.errors import ConfigError, MissingExtraError, StudyError
 from qnb.task.parse import parse
 from qnb.tuning.objectives import Objective
-from qnb.tuning.search import Search
+from qnb.tuning.search import Search, check_sampler
 from qnb.tuning.space import TAGS, Space, read_space
 from qnb.tuning.spec import SAMPLERS, StudySpec
+from qnb.tuning.storage import check_storage
 
 TEXT = "a: !uniform [-1, 1]\nb: !logint [1, 100]\nc: !choice [x, y]\n"
 GRID = "a: {low: -1.0, high: 1.0, step: 0.5}\nb: {low: 1, high: 2}\nc: !choice [x, y]\n"
@@ -150,6 +151,35 @@ def test_importances_point_at_what_matters(tmp_path: Path) -> None:
     search.close()
     assert found["a"] > 0.8 > found["b"]
     assert sum(found.values()) == pytest.approx(1.0)
+
+
+def test_a_sampler_whose_library_is_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"torch is not installed; .*qnb\[torch\]"):
+        check_sampler("gp")
+    for sampler in SAMPLERS:
+        if sampler != "gp":
+            check_sampler(sampler)  # what the others need is declared
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:////nowhere/x.db", "unable to open database file"),
+        ("nonsense", "Could not parse"),
+        ("postgresql://u:secret@127.0.0.1:1/x", "refused"),
+        ("postgresql+psycopg2://u:secret@127.0.0.1:1/x", "refused"),
+        ("mysql://u:secret@127.0.0.1:1/x", "its driver is not installed"),
+    ],
+)
+def test_a_storage_that_is_not_there_is_told_in_one_line_without_the_password(url: str, said: str) -> None:
+    if url.startswith("postgresql"):
+        pytest.importorskip("psycopg2")
+    with pytest.raises(StudyError, match="cannot be reached") as caught:
+        check_storage(url)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_storage_with_an_address(tmp_path: Path) -> None:

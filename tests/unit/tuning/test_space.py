@@ -85,8 +85,10 @@ def test_names_are_as_short_as_they_can_be_told_apart() -> None:
         ("!choice [1, 1]", "the same option twice"),
         ("!int [1, 2.5]", "whole numbers"),
         ("!uniform 3", "a lower and an upper bound"),
-        ("!uniform [a, b]", "needs numbers, received 'a'"),
+        ("!uniform [a, b]", "needs finite numbers, received 'a'"),
         ("{low: 1, high: 2, step: 0}", "a step of 0"),
+        ("!int [4, 32, 100]", "line 3: a step of 100 from 4 to 32, which leaves 4 alone"),
+        ("!loguniform [0.01, .inf]", "line 3: !loguniform needs finite numbers, received inf"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(text: str, said: str) -> None:
@@ -111,6 +113,17 @@ def test_a_space_on_a_key_that_is_not_there_names_the_nearest(tmp_path: Path) ->
         load_study(text)
     with pytest.raises(ConfigError, match=r"line 4: no space 'LightGBMSpac'; did you mean 'LightGBMSpace'"):
         load_study("model: lightgbm\nstudy:\n  space:\n    model: LightGBMSpac\n")
+
+
+def test_a_space_of_a_part_that_is_not_there_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"line 3: no part 'modell' to search; did you mean 'model'"):
+        load_study("model: lightgbm\nstudy:\n  space: {modell: LightGBMSpace}\n")
+
+
+def test_a_grid_without_points_is_told_with_its_line_before_the_study_begins() -> None:
+    text = "model:\n  lightgbm:\n    num_leaves: !int [3, 9]\n    learning_rate: !uniform [0.1, 0.2]\n"
+    with pytest.raises(ConfigError, match=r"line 4: a grid needs a step or choices for 'learning_rate'"):
+        load_study(text, options={"sampler": "grid"})
 
 
 def test_every_option_of_a_choice_must_make_a_task() -> None:
