@@ -24,6 +24,8 @@ class ALSTM(TorchModel):
         Width and number of the recurrent layers.
     dropout : float
         Between recurrent layers.
+    rnn_type : str
+        ``GRU`` or ``LSTM``.
     **training
         See `TorchModel`.
 

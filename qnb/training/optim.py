@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,14 @@ _SCHEDULES = {
     "one_cycle": "OneCycleLR",
     "onecycle": "OneCycleLR",
 }
+_EACH_STEP = ("OneCycleLR", "CyclicLR")
+"""Schedules whose lengths are counted in steps of the optimizer, not in epochs."""
+
+_UNFIT = {
+    "LBFGS": "it computes the loss several times a step, the loop once",
+    "SparseAdam": "it takes sparse gradients only, which no network here has",
+}
+"""Optimizers of torch that cannot train in this loop, and why."""
 
 
 @dataclass(slots=True)
@@ -65,7 +74,12 @@ def make_optimizer(options: LoopOptions, parameters: Iterable[nn.Parameter]) -> 
         No such optimizer, or it refuses its arguments.
     """
     cls = _find(optim, options.optimizer, _ALIASES, optim.Optimizer, "optimizer")
-    kwargs = {"lr": options.lr, "weight_decay": options.weight_decay, **options.optimizer_kwargs}
+    if cls.__name__ in _UNFIT:
+        problem = Problem(f"{cls.__name__} cannot train here: {_UNFIT[cls.__name__]}", "use adam", "kwargs.optimizer")
+        raise ConfigError([problem])
+    kwargs = {"lr": options.lr, **options.optimizer_kwargs}
+    if options.weight_decay or "weight_decay" in inspect.signature(cls).parameters:
+        kwargs.setdefault("weight_decay", options.weight_decay)
     return _make(cls, options.optimizer, "optimizer_kwargs", list(parameters), **kwargs)
 
 
@@ -96,7 +110,7 @@ def make_schedule(options: LoopOptions, optimizer: optim.Optimizer, *, rounds: i
     elif cls is module.OneCycleLR:
         kwargs = {"max_lr": options.lr, "total_steps": max(steps, 2), **kwargs}
     inner = _make(cls, options.scheduler, "scheduler_kwargs", optimizer, **kwargs)
-    return Schedule(inner, cls is module.ReduceLROnPlateau, cls is module.OneCycleLR)
+    return Schedule(inner, cls is module.ReduceLROnPlateau, cls.__name__ in _EACH_STEP)
 
 
 def _find(module: Any, name: str, aliases: dict[str, str], base: type, kind: str) -> Any:

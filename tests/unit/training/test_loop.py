@@ -124,7 +124,7 @@ def test_the_binary_loss_learns(data: SyntheticDataset) -> None:
     assert model.outcome_.best_value > 0.2
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "AdamW", "gd", "sgd", "rmsprop", "NAdam"])
+@pytest.mark.parametrize("optimizer", ["adam", "AdamW", "gd", "sgd", "rmsprop", "NAdam", "Rprop"])
 def test_optimizers_by_name(data: SyntheticDataset, optimizer: str) -> None:
     assert small(optimizer=optimizer, n_epochs=2).fit(data, context=watched()[0]).is_fitted
 
@@ -132,7 +132,8 @@ def test_optimizers_by_name(data: SyntheticDataset, optimizer: str) -> None:
 @pytest.mark.parametrize(
     ("scheduler", "kwargs", "falls"),
     [("plateau", {"patience": 0, "threshold": 10.0}, True), ("cosine", {}, True), ("one_cycle", {}, False),
-     ("StepLR", {"step_size": 1}, True), (None, {}, False)],
+     ("StepLR", {"step_size": 1}, True), ("MultiStepLR", {"milestones": [2, 4]}, True),
+     ("CyclicLR", {"base_lr": 1e-3, "max_lr": 1e-2, "step_size_up": 10_000}, False), (None, {}, False)],
 )  # fmt: skip
 def test_schedules_by_name(data: SyntheticDataset, scheduler: str | None, kwargs: dict[str, Any], falls: bool) -> None:
     context, events = watched()
@@ -142,6 +143,9 @@ def test_schedules_by_name(data: SyntheticDataset, scheduler: str | None, kwargs
     assert (rates[-1] < rates[0]) == falls or scheduler == "one_cycle"
     if scheduler == "one_cycle":
         assert rates[-1] < 0.001 < max(rates)
+    if scheduler == "CyclicLR":
+        steps = len(data.sample("train", data_key="learn")) // 100
+        assert rates == pytest.approx([1e-3 + 9e-7 * steps * k for k in range(1, 7)]), "it moves every step"
 
 
 def test_accumulated_batches_are_one_large_batch(data: SyntheticDataset) -> None:
@@ -247,7 +251,8 @@ def test_bad_options_are_refused_by_the_constructor(kwargs: dict[str, Any], mess
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [({"optimizer": "adm"}, "did you mean 'adam'"), ({"scheduler": "cosin"}, "did you mean 'cosine'"),
-     ({"optimizer_kwargs": {"beta": 1}}, "refuses its arguments")],
+     ({"optimizer_kwargs": {"beta": 1}}, "refuses its arguments"), ({"optimizer": "lbfgs"}, "cannot train here"),
+     ({"optimizer": "rprop", "weight_decay": 0.1}, "refuses its arguments")],
 )  # fmt: skip
 def test_bad_optimizers_are_refused(data: SyntheticDataset, kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -273,10 +278,12 @@ def fitted_weights(model: Line) -> list[torch.Tensor]:
     return [p.detach().clone() for p in model.network_.parameters()]
 
 
-@pytest.mark.parametrize("scheduler", ["plateau", "cosine", "one_cycle", None])
+@pytest.mark.parametrize("scheduler", ["plateau", "cosine", "one_cycle", "MultiStepLR", None])
 @pytest.mark.parametrize("kind", ["epochs", "steps"])
 def test_a_stopped_fit_resumes_bit_for_bit(data: SyntheticDataset, tmp_path: Path, scheduler: Any, kind: str) -> None:
     options = {"n_epochs": 8, "scheduler": scheduler, "optimizer": "adam"}
+    if scheduler == "MultiStepLR":
+        options["scheduler_kwargs"] = {"milestones": [2, 5]}
     if kind == "steps":
         options |= {"max_steps": 70, "eval_steps": 9}
     whole = small(**options).fit(data, context=watched()[0])
