@@ -90,12 +90,25 @@ class TuneMagics(Magics):
         settings = session.settings.with_(**plan.task.settings)
         if options.experiment:
             settings = settings.with_(experiment=options.experiment)
-        directory = open_study(plan, settings, resume=options.resume)
-        start_manager(directory)
-        handle = StudyHandle(directory)
+        handle = self._going_on(plan.spec.name, settings) if options.resume else None
+        if handle is None:
+            directory = open_study(plan, settings, resume=options.resume)
+            start_manager(directory)
+            handle = StudyHandle(directory)
         self._show(handle, plan.spec.name)
         if options.wait:
             handle.wait()
+
+    def _going_on(self, name: str, settings: Any) -> Any:
+        """Return the handle of a study that outlived its notebook, None where it has to be started again."""
+        from ..tuning.handle import StudyHandle
+        from ..tuning.studydir import find_study
+
+        directory = find_study(settings, name)
+        if not directory.is_managed():
+            return None
+        print(f"note: study {name} is going on, as it was started; this cell shows it", file=sys.stderr)
+        return StudyHandle(directory)
 
     def _show(self, handle: Any, name: str) -> None:
         from ..panels.study import show_study

@@ -41,6 +41,8 @@ POLL = 0.2
 ATTEMPTS = 2
 SAME_FAILURES = 3
 VERDICT_EVERY = 10.0
+LOCK_SECONDS = 2.0
+"""Who only looks whether a study is managed holds its lock for a moment."""
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ class StudyEngine:
         """
         lock = FileLock(self._directory.path / "lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=LOCK_SECONDS)
         except Timeout:
             raise StudyError(
                 f"study {self._directory.study_id} is managed by another process; wait, or stop it"

@@ -130,7 +130,9 @@ class StudyPaused(StudyEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyWentOn(StudyEvent):
-    """A pause is over, or a study that had ended goes on."""
+    """A pause is over; or, `anew`, a study that had ended or was killed goes on with a new manager."""
+
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["StudyHandle"]
 
 POLL = 0.1
-START_SECONDS = 15.0
+START_SECONDS = 60.0
 
 
 class StudyHandle:
@@ -72,7 +72,7 @@ class StudyHandle:
         """``waiting``, ``running``, ``paused``, ``finished``, ``stopped``, ``failed``; ``interrupted`` after a kill."""
         state = self.state
         if state.ended is None and not self.directory.is_managed():
-            if state.status == "waiting" and time.time() - self._born < START_SECONDS:
+            if state.status == "waiting" and time.time() - (state.last_event or self._born) < START_SECONDS:
                 return "waiting"
             state = self.state  # it may have ended between the two looks
             if state.ended is None:
@@ -188,7 +188,6 @@ class StudyHandle:
 
         self.directory.go_on()
         start_manager(self.directory)
-        self._born = time.time()
 
     def wait(self, timeout: float | None = None) -> StudyHandle:
         """Block until the study is over and return self; a pause does not end the waiting.

@@ -160,8 +160,9 @@ class StudyState:
                 self._ended(event)
             case ev.StudyPaused():
                 self.status, self.message = "paused", event.reason
-            case ev.StudyWentOn() if self.ended is not None:  # a new manager is on its way
-                self.active += self.ended - self.started
+            case ev.StudyWentOn() if event.anew or self.ended is not None:  # a new manager is on its way
+                if self.started:
+                    self.active += (self.ended or self.jobs_end()) - self.started
                 self.status, self.message, self.started, self.ended = "waiting", "", 0.0, None
             case ev.StudyWentOn():
                 self.status, self.message = "running", ""

@@ -110,7 +110,7 @@ class StudyDir:
         self.withdraw("pause")
         self.withdraw("stop")
         log = EventLog(self.path)
-        log(StudyWentOn())
+        log(StudyWentOn(anew=True))
         log.close()
 
     def is_managed(self) -> bool:

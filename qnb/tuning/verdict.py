@@ -135,8 +135,8 @@ def _in_words(numbers: dict[str, Any], complete: int) -> Verdict:
     if not deflated >= GOOD_SHARPE:
         return Verdict(
             "noise", "No better than luck",
-            f"The best Sharpe ratio, {numbers['found']:.2f}, is what a search this wide finds without any skill: "
-            f"{numbers['by_luck']:.2f} is expected by luck alone.",
+            f"The best Sharpe ratio, {numbers['found']:.2f}, cannot be told from luck: a search this wide finds "
+            f"{numbers['by_luck']:.2f} without any skill, and {numbers['days']:,} days say no more.",
             "Do not trade it. Change the features or the label, not the parameters.", **numbers,
         )  # fmt: skip
     if math.isfinite(overfit) and overfit < GOOD_OVERFITTING:

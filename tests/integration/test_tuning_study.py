@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from qnb.cli import main
@@ -25,7 +18,6 @@ from qnb.tuning.plan import load_study
 from qnb.tuning.state import StudyState
 from qnb.tuning.studydir import StudyDir, find_study, list_studies
 
-MOMENTS = int(os.environ.get("QNB_KILL_MOMENTS", "3"))
 MARKET = "market: demo:instruments=40,years=4\n"
 FEATURES = """\
 features:
@@ -278,78 +270,6 @@ def test_a_study_of_noise_and_one_of_the_planted_signal_on_the_demo_market(setti
     noise = _run(settings, text + "label: Ref($close, -41)/Ref($close, -40) - 1\n", trials=12, jobs=2, name="noise")
     assert noise.verdict["kind"] == "noise", noise.verdict
     assert noise.verdict["trials"] == 12
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", range(MOMENTS))
-def test_whatever_is_killed_when_a_resumed_study_has_each_trial_once(settings: Settings, moment: int) -> None:
-    """kill -9 of a worker, of the manager, or of the whole tree at a random moment; then --resume."""
-    trials, rng = 8, random.Random(1000 + moment)
-    (settings.work_dir / "tune.yaml").write_text(WORKFLOW + f"study: {{trials: {trials}, jobs: 2, threads: 1}}\n")
-    command = [sys.executable, "-m", "qnb.cli", "tune", "-c", "tune.yaml"]
-    env = {**os.environ, "QNB_WORK_DIR": str(settings.work_dir)}
-    what = ("worker", "manager", "tree")[moment % 3]
-    process = subprocess.Popen(
-        command, cwd=settings.work_dir, env=env, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    _wait_for(settings, rng.choice(["StudyStarted", "JobStarted", "TrialEnded"]), process)
-    time.sleep(rng.uniform(0.0, 1.5))
-    _kill(process, what)
-    process.wait(timeout=60)
-    if what != "worker":
-        assert process.returncode in (0, -signal.SIGKILL)
-    if process.returncode != 0:
-        done = subprocess.run([*command, "--resume"], cwd=settings.work_dir, env=env, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr.decode()
-    (directory,) = list_studies(settings)
-    _each_trial_once(directory, trials, settings)
-
-
-def _wait_for(settings: Settings, event: str, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end and process.poll() is None:
-        found = list_studies(settings)
-        path = found[0].path / "events.ndjson" if found else None
-        if path is not None and path.exists() and f'"{event}"' in path.read_text():
-            return
-        time.sleep(0.02)
-
-
-def _kill(process: subprocess.Popen, what: str) -> None:
-    try:
-        children = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return
-    workers = [c for c in children if "qnb.tuning.worker" in " ".join(c.cmdline())]
-    for victim in {"worker": workers[:1], "manager": [], "tree": workers}[what]:
-        victim.kill()
-    if what != "worker":
-        process.kill()
-        psutil.wait_procs(workers, timeout=10)
-        assert not any(w.is_running() and w.status() != psutil.STATUS_ZOMBIE for w in workers), "workers go, too"
-
-
-def _each_trial_once(directory: StudyDir, trials: int, settings: Settings) -> None:
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
-    from qnb.recorder.stores import open_store
-
-    study = optuna.load_study(
-        study_name=directory.study_id,
-        storage=optuna.storages.JournalStorage(JournalFileBackend(str(directory.journal))),
-    )
-    assert [t.number for t in study.trials] == list(range(trials))
-    assert all(t.state.is_finished() for t in study.trials)
-    assert len({json.dumps(t.params, sort_keys=True) for t in study.trials}) == trials
-    state = StudyHandle(directory).state
-    assert sorted(state.trials) == list(range(trials))
-    assert {t.number: t.params for t in study.trials} == {t.number: dict(t.params) for t in state.trials.values()}
-    assert not [t for t in state.trials.values() if t.state == "failed"]
-    store = open_store(settings.tracking_uri)
-    runs = [r for r in store.search([e.id for e in store.experiments()]) if r.tags.get("qnb.trial")]
-    assert sorted(int(r.tags["qnb.trial"]) for r in runs) == list(range(trials))
-    assert {r.status for r in runs} == {"FINISHED"}
 
 
 def test_a_file_of_the_old_tuner_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ __all__ = ["QLibDataLabelSpace"]
 
 
 class QLibDataLabelSpace(NamedSpace):
-    """The peer's two labels: return of the day after tomorrow by the average price, and return of the next five days."""
+    """The peer's two labels: the return from tomorrow's average price to the next day's, and that of five days."""
 
     target: ClassVar[str] = "label"
     values: ClassVar[Mapping[str, Any]] = {
