@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ..errors import ConfigError, Problem
 from ..training.options import TrainingOptions
 from ..training.torch_model import TorchModel
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["ALSTM"]
+
+RNN_TYPES = ("GRU", "LSTM")
 
 
 class ALSTM(TorchModel):
@@ -45,6 +48,8 @@ class ALSTM(TorchModel):
         rnn_type: str = "GRU",
         **training: Unpack[TrainingOptions],
     ) -> None:
+        if rnn_type.upper() not in RNN_TYPES:
+            raise ConfigError([Problem(f"unknown rnn_type {rnn_type!r}", "valid: GRU, LSTM", "kwargs.rnn_type")])
         super().__init__(**training)
         self.architecture = {
             "d_feat": d_feat,

@@ -127,14 +127,14 @@ class SyntheticDataset:
         """Return a copy of the labels, shape (rows,)."""
         return self._y[:, 0].copy()
 
-    def sample(self, segment: str, *, data_key: DataKey = "infer") -> Sample:
-        """Return a segment as arrays; ``learn`` leaves out rows without a label."""
+    def sample(self, segment: Any, *, data_key: DataKey = "infer") -> Sample:
+        """Return a segment, or a slice of dates, as arrays; ``learn`` leaves out rows without a label."""
         rows = self._rows(segment, data_key)
         x, y = self._x[rows], self._y[rows]
         x.flags.writeable = y.flags.writeable = False
         return Sample(x, y, self._index.take(rows), self.feature_names, ("LABEL0",))
 
-    def windows(self, segment: str, *, data_key: DataKey = "infer", fillna_type: FillnaType = "none") -> WindowSample:
+    def windows(self, segment: Any, *, data_key: DataKey = "infer", fillna_type: FillnaType = "none") -> WindowSample:
         """Return a segment as windows of `step_len` dates that end on each row; see `TSDatasetH.windows`."""
         order = np.lexsort((self._index.dates, self._index.codes))
         place = np.empty(len(order), dtype=np.int64)
@@ -179,10 +179,14 @@ class SyntheticDataset:
             return frame
         return frame[col_set if isinstance(col_set, str) else list(col_set)]
 
-    def _rows(self, segment: str, data_key: DataKey) -> np.ndarray:
-        if segment not in self.segments:
+    def _rows(self, segment: Any, data_key: DataKey) -> np.ndarray:
+        if isinstance(segment, slice):
+            span = (segment.start, segment.stop)
+        elif segment in self.segments:
+            span = self.segments[segment]
+        else:
             raise UnknownNameError("segment", str(segment), self.segments)
-        start, end = (np.datetime64(str(d)) for d in self.segments[segment])
+        start, end = (np.datetime64(str(d)) for d in span)
         inside = (self._index.dates >= start) & (self._index.dates <= end)
         if data_key == "learn":
             inside &= ~np.isnan(self._y[:, 0])

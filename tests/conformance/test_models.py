@@ -180,6 +180,12 @@ class TestEveryModel:
         single.fit(alone, context=quiet())
         assert len(single.predict(alone)) == len(alone.sample("test").index)
 
+    def test_a_slice_of_dates_gets_the_scores_of_its_segment(self, name: str, fitted: Any) -> None:
+        model, _ = fitted(name)
+        data = market()
+        span = slice(*data.segments["test"])
+        pd.testing.assert_series_equal(model.predict(data, span), model.predict(data, "test"), check_exact=True)
+
     def test_works_without_a_validation_segment(self, name: str) -> None:
         data = market()
         only = data.with_segments(train=data.segments["train"], test=data.segments["test"])

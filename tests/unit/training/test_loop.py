@@ -17,6 +17,8 @@ import torch
 
 from qnb.errors import ConfigError, DivergedError, ModelError, RunStopped
 from qnb.events import Event, LogLine, MetricLogged, Progress
+from qnb.models.alstm import ALSTM
+from qnb.models.gats import GATs
 from qnb.models.general import GeneralPTNN
 from qnb.models.gru import GRU
 from qnb.models.mlp import DNNModelPytorch
@@ -257,6 +259,12 @@ def test_bad_options_are_refused_by_the_constructor(kwargs: dict[str, Any], mess
 def test_bad_optimizers_are_refused(data: SyntheticDataset, kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         small(**kwargs).fit(data, context=watched()[0])
+
+
+@pytest.mark.parametrize(("cls", "argument"), [(ALSTM, "rnn_type"), (GATs, "base_model")])
+def test_an_unknown_layer_is_refused_by_the_constructor(cls: Any, argument: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown {argument} 'GRUU'"):
+        cls(**{argument: "GRUU"})
 
 
 def test_a_stop_ends_at_the_next_batch(data: SyntheticDataset) -> None:
