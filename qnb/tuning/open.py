@@ -59,6 +59,8 @@ def _try_storage(plan: StudyPlan) -> None:
     try:
         check_storage(plan.spec.storage)
     except StudyError as error:
+        if "study.storage" not in plan.document.places:  # from the command line
+            raise
         problem = plan.document.problem(str(error), ("study", "storage"))
         raise StudyError(str(ConfigError([problem], source=plan.source))) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -270,44 +269,3 @@ def test_a_study_of_noise_and_one_of_the_planted_signal_on_the_demo_market(setti
     noise = _run(settings, text + "label: Ref($close, -41)/Ref($close, -40) - 1\n", trials=12, jobs=2, name="noise")
     assert noise.verdict["kind"] == "noise", noise.verdict
     assert noise.verdict["trials"] == 12
-
-
-def test_a_file_of_the_old_tuner_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QNB_WORK_DIR", str(tmp_path))
-    text = """\
-experiment: {name: old_one}
-optimization_criteria: {report_type: excess_return_with_cost, report_factor: information_ratio, optim_type: max}
-tuner_pipeline:
-  - model: {class: LinearModel, module_path: qlib.contrib.model.linear, space: LinearSpace}
-    strategy: {class: TopkAmountStrategy, space: TopkAmountStrategySpace}
-    max_evals: 2
-  - model: {class: LinearModel, kwargs: {estimator: ridge}, space: LinearSpace}
-    data_label: {space: QLibDataLabelSpace}
-    strategy: {class: TopkDropoutStrategy, kwargs: {topk: 8, n_drop: 1}}
-    max_evals: 2
-time_period: {train_start_date: 2017-01-01, train_end_date: 2018-12-31, validate_start_date: 2019-01-01,
-  validate_end_date: 2019-12-31, test_start_date: 2020-01-01, test_end_date: 2020-12-31}
-data: {class: ALPHA158, provider_uri: "demo:instruments=40,years=4", filter: {market: all}}
-backtest: {normal_backtest_args: {limit_threshold: 0.095, account: 500000, benchmark: DMINDEX, deal_price: close}}
-"""
-    (tmp_path / "tuner.yaml").write_text(text)
-    command = ["tune", "-c", str(tmp_path / "tuner.yaml"), "--jobs", "1", "--threads", "1", "--quiet"]
-    assert main(command) == 0
-    folder = tmp_path / "old_one"
-    locals_ = [json.loads(p.read_text()) for p in sorted(folder.glob("*/local_best_params.json"))]
-    best = json.loads((folder / "global_best_params.json").read_text())
-    assert len(locals_) == 2
-    assert best["value"] == max(found["value"] for found in locals_)
-    assert best["best_tuner_index"] == int(locals_[1]["value"] > locals_[0]["value"])
-    assert locals_[0]["strategy_space"].keys() == {"topk", "buffer_margin"}
-    assert locals_[0]["model_space"]["estimator"] == "ridge"
-    assert locals_[1]["data_label_space"].keys() == {"labels"}
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob(".qnb/studies/*/events.ndjson")}
-    known = json.loads((folder / "pipeline.json").read_text())
-    known["stages"]["1"]["finished"] = False  # as if it had been interrupted right at the end
-    (folder / "pipeline.json").write_text(json.dumps(known))
-    assert main(command) == 0
-    after = {p: p.stat().st_mtime_ns for p in tmp_path.glob(".qnb/studies/*/events.ndjson")}
-    assert before.keys() == after.keys(), "no stage began anew"
-    assert sum(before[p] != after[p] for p in before) == 1
-    assert json.loads((folder / "global_best_params.json").read_text()) == best
