@@ -51,7 +51,7 @@ def write_report(
     Parameters
     ----------
     directory : Path, optional
-        Where ``fragment.html`` for panels is left, too.
+        Where what panels show is left, too: ``fragment.html``, and ``live.html`` with all figures.
 
     Returns
     -------
@@ -91,6 +91,7 @@ def write_report(
         emit(ArtifactSaved(name=f"report/{name}.json", kind="figure"))
     if directory is not None:
         write_atomically(directory / "fragment.html", report_fragment(report))
+        write_atomically(directory / "live.html", report_fragment(report, live=True))
     return _save_html(recorder, lambda path: write_html(report, path), emit)
 
 

@@ -12,7 +12,7 @@ function header(view, buttons) {
   if (view.over && view.day) time.append(` · ${view.day}`);
   if (view.attempt > 1) time.append(` · try ${view.attempt}`);
   const id = h("code", { class: "qnb-id", text: `${view.experiment} / ${view.run_id.slice(0, 6)}`, title: view.run_id });
-  const shown = { stop: !view.over, next: view.status === "waiting", retry: view.over && view.can_retry, resume: view.resumable };
+  const shown = { stop: !view.over, next: view.status === "waiting", resume: view.resumable, retry: view.over && view.can_retry, cell: view.over, save_report: view.has_report };
   const row = h("span", { class: "qnb-buttons" }, ...Object.keys(shown).filter((k) => shown[k]).map((k) => buttons[k]));
   return [h("strong", { class: "qnb-name", text: view.name }), chip, time, id, row].filter(Boolean);
 }
@@ -120,7 +120,7 @@ function metrics(view) {
   return [table];
 }
 
-const TABS = [["progress", "Progress"], ["metrics", "Metrics"], ["backtest", "Result"], ["what_if", "What-if"], ["config", "Config"]];
+const TABS = [["progress", "Progress"], ["metrics", "Metrics"], ["artifacts", "Artifacts"], ["backtest", "Backtest"], ["what_if", "What-if"], ["config", "Config"], ["environment", "Environment"]];
 let count = 0;
 
 // Tabs that stay in the page: what is drawn anew never holds the focus, and a click is never lost to a redraw.
@@ -160,19 +160,35 @@ function render({ model, el }) {
   const root = h("article", { class: "qnb-panel" });
   const status = h("div", { class: "qnb-sr", role: "status", "aria-live": "polite" });
   const button = (kind, words, name = "qnb-button") => h("button", { class: name, type: "button", text: words, onclick: () => model.send({ kind }) });
-  const actions = { stop: button("stop", "Stop", "qnb-stop"), next: button("next", "Run next"), resume: button("resume", "Resume"), retry: button("retry", "Retry") };
+  const actions = {
+    stop: button("stop", "Stop", "qnb-stop"), next: button("next", "Run next"), resume: button("resume", "Resume"), retry: button("retry", "Retry"),
+    cell: button("cell", "Copy as cell"), save_report: button("save_report", "Save report"),
+  };
   const head = h("header", { class: "qnb-head" });
-  const facts = h("div"), fails = h("div"), chart = h("div");
+  const facts = h("div"), fails = h("div"), chart = h("div"), copied = h("div"), numbers = h("div", { hidden: "" });
   const logs = logPart((text, warnings) => model.send({ kind: "log", text, warnings }));
   let chosen = null;
   const { list, panels, buttons } = tabs((key) => { chosen = key; draw(); });
-  panels.progress.append(chart, logs.box);
-  root.append(status, head, fails, facts, list, ...Object.values(panels));
+  const asTable = h("button", { type: "button", class: "qnb-plain", text: "Show as table", "aria-expanded": "false", onclick: () => {
+    numbers.hidden = !numbers.hidden;
+    asTable.textContent = numbers.hidden ? "Show as table" : "Hide table";
+    asTable.setAttribute("aria-expanded", String(!numbers.hidden));
+    draw();
+  } });
+  const below = h("div", { class: "qnb-below", hidden: "" }, asTable, numbers);
+  panels.progress.append(chart, below, logs.box);
+  root.append(status, head, copied, fails, facts, list, ...Object.values(panels));
+  // What a tab asked for, so that it asks once a run.
+  const asked = {};
+  const ask = (request) => model.send(request);
+  const once = (kind, run) => { if (asked[kind] !== run) { asked[kind] = run; ask(kind === "report" ? { kind, plotly: Boolean(window.qnbPlotly) } : { kind }); } };
+  const files = artifactsTab(panels.artifacts, ask);
+  const config = configTab(panels.config);
   el.append(root);
   const drawHead = part(head, (view) => header(view, actions));
   const drawFailure = part(fails, failure);
   const drawMetrics = part(panels.metrics, metrics);
-  const drawConfig = part(panels.config, (text) => [h("pre", { class: "qnb-config", text })]);
+  const drawNumbers = part(numbers, (panes, unit) => [curvesTable(panes, unit)]);
   let said = "";
 
   function draw() {
@@ -182,8 +198,8 @@ function render({ model, el }) {
     const asked = model.get("stop_asked");
     actions.stop.textContent = asked ? "Stopping" : "Stop";
     actions.stop.disabled = asked;
-    for (const [kind, node] of Object.entries(actions)) node.setAttribute("aria-label", `${{ next: "Run next:", stop: "Stop run", retry: "Retry run", resume: "Resume run" }[kind]} ${view.name}`);
-    drawHead(JSON.stringify([view.name, view.run_id, view.status, view.elapsed, view.left, view.attempt, view.resumable]), view);
+    for (const [kind, node] of Object.entries(actions)) node.setAttribute("aria-label", `${{ next: "Run next:", stop: "Stop run", retry: "Retry run", resume: "Resume run", cell: "Copy as a cell: run", save_report: "Save the report of run" }[kind]} ${view.name}`);
+    drawHead(JSON.stringify([view.name, view.run_id, view.status, view.elapsed, view.left, view.attempt, view.resumable, view.can_retry, view.has_report]), view);
     drawFailure(JSON.stringify([view.status, view.stop_reason, view.failure]), view);
     const silent = view.silent ? h("div", { class: "qnb-note qnb-stopped", text: view.silent }) : null;
     const notes = (view.notes || []).map((text) => h("div", { class: "qnb-remark", text }));
@@ -194,19 +210,30 @@ function render({ model, el }) {
       const drawn = curves(view, wide > 620 ? wide - 248 - 34 : wide - 34);
       const main = h("div", { class: `qnb-main${wide > 620 ? "" : " qnb-narrow"}` }, drawn, side(view));
       chart.replaceChildren(...[view.over ? null : progress(view), main.childNodes.length ? main : null].filter(Boolean));
+      below.hidden = !view.panes.length;
+      if (!numbers.hidden) drawNumbers(JSON.stringify(view.panes.map((p) => p.lines.map((l) => l.steps.length))), view.panes, view.unit);
       logs.draw(model.get("log"), view.over);
-    } else if (key === "metrics") drawMetrics(JSON.stringify(view.metrics), view);
+    } else if (key === "artifacts") {
+      if (asked.artifacts !== `${view.run_id} ${view.status}`) panels.artifacts.replaceChildren(waitingLine("Reading the list of files."));
+      once("artifacts", `${view.run_id} ${view.status}`);
+    } else if (key === "environment") {
+      if (asked.environment !== `${view.run_id} ${view.status}`) panels.environment.replaceChildren(waitingLine("Reading what was recorded."));
+      once("environment", `${view.run_id} ${view.status}`);
+    } else if (key === "backtest") once("report", view.run_id);
+    else if (key === "metrics") drawMetrics(JSON.stringify(view.metrics), view);
     else if (key === "what_if") askWhatIf(view.run_id);
-    else if (key === "config") drawConfig(model.get("config"), model.get("config"));
+    else if (key === "config") { config.text(model.get("config")); once("config", view.run_id); }
     const running = view.stages.find((x) => x.status === "running");
     const now = `${view.name}: ${view.status_text}${running ? `, ${running.title}` : ""}`;
     if (now !== said) { said = now; status.textContent = now; }
   }
   function drawTabs(view) {
     const result = Boolean(model.get("result_html"));
+    const portfolio = view.stages.some((x) => x.title === "Portfolio");
+    buttons.backtest.textContent = portfolio || !view.over ? "Backtest" : "Report";
     buttons.backtest.disabled = !result;
     buttons.backtest.title = result ? "" : "There when the run has finished";
-    const traded = result && view.status === "finished" && view.stages.some((x) => x.title === "Portfolio");
+    const traded = result && view.status === "finished" && portfolio;
     buttons.what_if.disabled = !traded;
     buttons.what_if.title = traded ? "" : "There when a run with a backtest has finished";
     if (chosen === "what_if" && !traded) chosen = null;
@@ -220,7 +247,50 @@ function render({ model, el }) {
     return key;
   }
   // The one HTML from outside: made and escaped by the worker's report.
-  function drawResult() { panels.backtest.innerHTML = model.get("result_html") || ""; draw(); }
+  let unlink = null;
+  function drawResult() {
+    if (unlink) { unlink(); unlink = null; }
+    panels.backtest.innerHTML = model.get("result_html") || "";
+    asked.report = null;
+    draw();
+  }
+  // The same with live figures, when the tab is looked at: the static pictures stay until the live ones are drawn.
+  async function drawReport(html, bytes) {
+    if (!html || (!bytes && !window.qnbPlotly)) return;
+    try {
+      const Plotly = await loadPlotly(bytes);
+      const holder = h("div");
+      holder.innerHTML = html;
+      const old = panels.backtest.querySelector(".qnb-report");
+      if (old) old.replaceWith(holder); else panels.backtest.prepend(holder);
+      unlink = qnbReport(holder.querySelector(".qnb-report"), Plotly);
+    } catch (error) {
+      console.warn("qnb: the live figures cannot be drawn", error);
+    }
+  }
+  async function copyCell(text) {
+    let done = true;
+    try { await navigator.clipboard.writeText(text); } catch { done = false; }
+    const close = h("button", { type: "button", class: "qnb-button", text: "Close", onclick: () => copied.replaceChildren() });
+    const pre = h("pre", { class: "qnb-config", tabindex: 0, text });
+    copied.replaceChildren(h("div", { class: "qnb-row qnb-soft" }, h("b", { text: done ? "Copied: paste it into a new cell" : "Copy this into a new cell" }), h("span", { class: "qnb-grow" }), close), pre);
+    if (!done) { pre.focus(); getSelection().selectAllChildren(pre); }
+  }
+  model.on("msg:custom", (reply, buffers) => {
+    if (reply.run_id !== model.get("view").run_id) return;
+    const failed = (box) => box.replaceChildren(h("div", { class: "qnb-note qnb-failed", text: reply.error }));
+    const bytes = buffers && buffers[0];
+    switch (reply.kind) {
+      case "report": drawReport(reply.html, bytes); break;
+      case "plotly": loadPlotly(bytes).then(() => files.draw()); break;
+      case "artifacts": if (reply.error) failed(panels.artifacts); else files.show(reply); break;
+      case "preview": files.preview(reply.path, reply.preview, reply.error); break;
+      case "environment": if (reply.error) failed(panels.environment); else environmentTab(panels.environment, reply); break;
+      case "config": config.show(reply.rows || []); break;
+      case "cell": if (reply.error) failed(copied); else copyCell(reply.text); break;
+      case "save": case "save_report": if (reply.error) failed(copied); else saveFile(reply.name, bytes); break;
+    }
+  });
   // The sliders are a widget of their own, made when the tab is first opened.
   let sliders = "";
   function askWhatIf(id) {
@@ -251,7 +321,7 @@ function render({ model, el }) {
   observer.observe(root);
   const hide = h("style", { text: `.${model.get("static_class")} { display: none; }` });
   document.head.append(hide);
-  return () => { observer.disconnect(); hide.remove(); };
+  return () => { observer.disconnect(); hide.remove(); if (unlink) unlink(); };
 }
 
 export default { render };

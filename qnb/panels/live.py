@@ -17,6 +17,7 @@ from ..errors import QnbError
 from ..handle import RunHandle
 from ..machine import process_id
 from ..pool.place import Place
+from ..reports.script import report_script
 from .comm import answer_while_busy
 from .result import result_html
 from .static import static_html
@@ -64,7 +65,13 @@ class LivePanel(anywidget.AnyWidget):
         Runs it again and returns the new handle, which the panel then follows.
     """
 
-    _esm = (HERE / "chart.js").read_text(encoding="utf-8") + (HERE / "live.js").read_text(encoding="utf-8")
+    _esm = "".join(
+        (
+            (HERE / "chart.js").read_text(encoding="utf-8"),
+            report_script(),
+            *((HERE / name).read_text(encoding="utf-8") for name in ("tabs.js", "live.js")),
+        )
+    )
     _css = (HERE / "live.css").read_text(encoding="utf-8")
     view = traitlets.Dict().tag(sync=True)
     panes = traitlets.List().tag(sync=True)
@@ -145,8 +152,18 @@ class LivePanel(anywidget.AnyWidget):
 
                 current_session().resume(handle)
                 self._follow_run(handle)
+            elif kind not in ("retry", "what_if", "resume"):  # may read files and the recorder: not to be waited for
+                threading.Thread(
+                    target=self._answer, args=(handle, content), name="qnb-panel-answer", daemon=True
+                ).start()
         except (QnbError, OSError) as error:
             self.view = {**self.view, "notes": [str(error)]}
+
+    def _answer(self, handle: RunHandle, request: dict[str, Any]) -> None:
+        from .tabs import answer
+
+        content, buffers = answer(handle, request)
+        self.send(content, buffers)
 
     def _draw(self) -> None:
         """Send what changed since it was drawn last."""
@@ -156,6 +173,7 @@ class LivePanel(anywidget.AnyWidget):
             view = run_view(state)
             panes = view.pop("panes")
             view["can_retry"] = self._retry is not None and state.is_over
+            view["has_report"] = bool(self.result_html) and handle.report is not None
             view["notes"] = [*view["notes"], *self._notes(handle)]
             with self.hold_sync():
                 self.view = view
@@ -195,6 +213,7 @@ class LivePanel(anywidget.AnyWidget):
             self.result_html = result_html(handle)
         except (QnbError, OSError) as error:
             self.result_html = static_html({"note": f"The result cannot be shown: {error}"}, "")
+        self._draw()
 
 
 def _place(handle: RunHandle) -> Place:

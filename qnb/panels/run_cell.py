@@ -10,7 +10,7 @@ from ..recorder.base import RefusedError, RunInfo, Store
 from ..recorder.recorder import Recorder
 from ..task.spec import Task, load_task
 
-__all__ = ["run_cell"]
+__all__ = ["run_cell", "task_cell"]
 
 
 def run_cell(run: RunInfo, handle: RunHandle | None, store: Store) -> str:
@@ -22,7 +22,16 @@ def run_cell(run: RunInfo, handle: RunHandle | None, store: Store) -> str:
         The run has no configuration of ours, as one that plain MLflow wrote.
     """
     text = _written(handle.request.task) if handle is not None else _recorded(run, store)
-    return f"%%qtask {shlex.quote(run.name) if run.name else ''}".rstrip() + f"\n{text.strip()}\n"
+    return _cell(run.name, text)
+
+
+def task_cell(handle: RunHandle) -> str:
+    """Return the cell that submits the task of `handle` again."""
+    return _cell(handle.name, _written(handle.request.task))
+
+
+def _cell(name: str, text: str) -> str:
+    return f"%%qtask {shlex.quote(name) if name else ''}".rstrip() + f"\n{text.strip()}\n"
 
 
 def _written(task: Task) -> str:

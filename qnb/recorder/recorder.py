@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from .base import (
     PARAM_LIMIT,
     STATUSES,
     TAG_LIMIT,
+    ArtifactInfo,
     Entry,
     MetricPoint,
     ParamSet,
@@ -360,6 +361,16 @@ class Recorder:
     def list_artifacts(self, artifact_path: str | None = None) -> list[str]:
         """Return the paths of the entries directly below `artifact_path`."""
         return [a.path for a in self._store.files(self.id, artifact_path or "")]
+
+    def list_files(self) -> list[ArtifactInfo]:
+        """Return every file of the run with its size, and each folder before what is in it."""
+        return list(self._below(""))
+
+    def _below(self, folder: str) -> Iterator[ArtifactInfo]:
+        for entry in sorted(self._store.files(self.id, folder), key=lambda a: (a.is_dir, a.path)):
+            yield entry
+            if entry.is_dir:
+                yield from self._below(entry.path)
 
     def list_metrics(self) -> dict[str, float]:
         """Return the last value of every metric."""

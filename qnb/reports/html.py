@@ -21,6 +21,7 @@ from .. import __version__
 from . import numbers
 from .blocks import facts_block, figure_block, months_block, table_block
 from .build import Report
+from .script import report_script
 from .theme import DARK, FONT, LIGHT, MONO, colour_map, css_variables, theme_of
 from .types import Kpi, Phrase
 
@@ -79,7 +80,6 @@ def report_html(report: Report, *, theme: str = "auto") -> str:
 
     wish = "" if theme == "auto" else f' data-theme="{theme_of(theme).name}"'
     figures = report.drawn("light")
-    specs = {name: figure.to_plotly_json() for name, figure in figures.items() if name != "months"}
     return "".join(
         (
             f'<!DOCTYPE html>\n<html lang="en"{wish}>\n<head>\n<meta charset="utf-8">\n',
@@ -95,32 +95,48 @@ def report_html(report: Report, *, theme: str = "auto") -> str:
             *_sections(report, figures),
             _footer(report),
             "</div>\n",
-            f'<script type="application/json" id="qnb-figures">{_json(specs)}</script>\n',
-            f'<script type="application/json" id="qnb-dark">{_json(colour_map())}</script>\n',
-            f"<script>{get_plotlyjs()}</script>\n<script>{_text('report.js')}</script>\n</body>\n</html>\n",
+            _figures_json(figures),
+            f"<script>{get_plotlyjs()}</script>\n<script>{report_script()}\n",
+            'qnbReport(document.querySelector(".qnb-report"), Plotly);</script>\n</body>\n</html>\n',
         )
     )
 
 
-def report_fragment(report: Report) -> str:
-    """Return the heart of `report` as static HTML with inline SVG, for a notebook without a live front end.
+def report_fragment(report: Report, *, live: bool = False) -> str:
+    """Return the heart of `report` as HTML with inline SVG, for a notebook.
 
-    It needs no script and no network, and follows JupyterLab's theme where it stands in one.
+    It follows JupyterLab's theme where it stands in one.
+
+    Parameters
+    ----------
+    live : bool
+        False: the main figures, needs neither script nor network. True: all figures, with places that
+        ``qnbReport`` (see `qnb.reports.script`) draws them in; without it the static pictures are seen.
     """
     figures = report.drawn("light")
-    blocks = [
-        figure_block(name, figures[name], full=name in ("cumulative", "drawdown"), live=False)
-        for name in ("cumulative", "drawdown", "months", "ic_months", "groups")
-        if name in figures and name != "months"
-    ]
+    wanted = ["cumulative", "drawdown", "ic_months", "groups"]
+    if live:
+        wanted += [spec.name for spec in report.specs if spec.name not in (*wanted, "months")]
+    full = {spec.name for spec in report.specs if spec.full} | {"cumulative", "drawdown"}
+    blocks = [figure_block(n, figures[n], full=n in full, live=live) for n in wanted if n in figures]
     if "months" in report.data:
-        blocks.insert(min(2, len(blocks)), months_block(report.data["months"]))
-    tables = [table_block(report.tables[name]) for name in ("summary", "signal_numbers") if name in report.tables]
+        blocks.insert(sum(name in figures for name in wanted[:2]), months_block(report.data["months"]))
+    names = ("summary", "signal_numbers", "worst_drawdowns") if live else ("summary", "signal_numbers")
+    tables = [table_block(report.tables[n], full=n == "worst_drawdowns") for n in names if n in report.tables]
     return (
         f"<style>{_fragment_variables()}\n{_text('report.css')}</style>"
         f'<div class="qnb-report fragment"><div class="page"><h1>{escape(report.input.title)}</h1>'
         f"{_lead(report.lead)}{_kpis(report.kpis)}"
-        f'<div class="grid">{"".join(blocks)}{"".join(tables)}</div></div></div>'
+        f'<div class="grid">{"".join(blocks)}{"".join(tables)}</div></div>'
+        f"{_figures_json(figures) if live else ''}</div>"
+    )
+
+
+def _figures_json(figures: Mapping[str, go.Figure]) -> str:
+    specs = {name: figure.to_plotly_json() for name, figure in figures.items() if name != "months"}
+    return (
+        f'<script type="application/json" class="qnb-figures">{_json(specs)}</script>\n'
+        f'<script type="application/json" class="qnb-dark">{_json(colour_map())}</script>\n'
     )
 
 

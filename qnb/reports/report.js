@@ -1,16 +1,17 @@
-/* Draws the figures of a report over their static pictures, follows the page's theme, links the time axes,
-   moves end labels above a figure where the page is narrow, and shows a figure's numbers as a table. */
-(() => {
+/* Draws the figures of the report in `root` over their static pictures, follows the theme of the page, links the time
+   axes, moves end labels above a figure where the page is narrow, and shows a figure's numbers as a table. The figures
+   and the colours of the dark theme stand in the report as JSON. Returns a function that ends the following. */
+function qnbReport(root, Plotly) {
   "use strict";
-  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const read = (name) => JSON.parse(root.querySelector(`script.${name}`).textContent);
   const specs = read("qnb-figures");
   const dark = read("qnb-dark");
-  const root = document.querySelector(".qnb-report");
   const night = matchMedia("(prefers-color-scheme: dark)");
   const config = { displayModeBar: false, responsive: false, scrollZoom: false, doubleClick: "reset", showTips: false };
   const NARROW = 340;
 
   const isDark = () => {
+    if (document.body.dataset.jpThemeLight) return document.body.dataset.jpThemeLight === "false";
     const wish = document.documentElement.dataset.theme;
     return wish === "dark" || (wish !== "light" && night.matches);
   };
@@ -28,7 +29,7 @@
     layout.autosize = false;
     layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
     const narrow = width < NARROW && layout.meta.labels.length > 0;
-    document.getElementById(`figure-${name}`).classList.toggle("narrow", narrow);
+    root.querySelector(`#figure-${name}`).classList.toggle("narrow", narrow);
     if (narrow) {
       layout.annotations = (layout.annotations || []).filter((a) => a.name !== "end");
       layout.margin.r = Math.min(layout.margin.r, 10);
@@ -37,7 +38,7 @@
     return figure;
   };
 
-  const box = (name) => document.querySelector(`[data-figure="${name}"]`);
+  const box = (name) => root.querySelector(`[data-figure="${name}"]`);
   const draw = (name) => {
     const live = box(name);
     const width = Math.floor(live.parentElement.clientWidth);
@@ -140,8 +141,8 @@
     return table;
   };
 
-  for (const button of document.querySelectorAll(".as-table")) {
-    const panel = document.getElementById(button.getAttribute("aria-controls"));
+  for (const button of root.querySelectorAll(".as-table")) {
+    const panel = root.querySelector(`#${button.getAttribute("aria-controls")}`);
     button.hidden = false;
     button.addEventListener("click", () => {
       const open = panel.hidden;
@@ -153,17 +154,27 @@
   }
 
   const all = () => Object.keys(specs).reduce((chain, name) => chain.then(() => draw(name)), Promise.resolve());
-  const ready = () => { root.dataset.drawn = String(document.querySelectorAll(".chart.drawn").length); };
+  const ready = () => { root.dataset.drawn = String(root.querySelectorAll(".chart.drawn").length); };
   let queued = 0;
   const again = () => {
     clearTimeout(queued);
     queued = setTimeout(() => all().then(ready), 120);
   };
   let width = root.clientWidth;
-  new ResizeObserver(() => {
-    if (root.clientWidth !== width) { width = root.clientWidth; again(); }
-  }).observe(root);
+  const sized = new ResizeObserver(() => {
+    if (root.clientWidth && root.clientWidth !== width) { width = root.clientWidth; again(); }
+  });
+  sized.observe(root);
   night.addEventListener("change", again);
-  new MutationObserver(again).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+  const themed = new MutationObserver(again);
+  themed.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+  themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
   all().then(ready);
-})();
+  return () => {
+    clearTimeout(queued);
+    sized.disconnect();
+    themed.disconnect();
+    night.removeEventListener("change", again);
+    for (const live of root.querySelectorAll(".live")) Plotly.purge(live);
+  };
+}

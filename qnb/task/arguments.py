@@ -22,7 +22,7 @@ from .filters import check_filters
 from .sources import Signature, classes_in, find_module_file, signature_of, signature_of_member
 from .types import misfit
 
-__all__ = ["INJECTED", "Inspected", "check_component", "inspect_component", "unknown_key"]
+__all__ = ["INJECTED", "NESTED", "Inspected", "check_component", "inspect_component", "unknown_key"]
 
 INJECTED: Mapping[str, frozenset[str]] = {
     "record": frozenset({"recorder", "model", "dataset"}),
@@ -31,7 +31,7 @@ INJECTED: Mapping[str, frozenset[str]] = {
 }
 """Arguments that the engine gives, by kind, so that they may be missing."""
 
-_NESTED = {
+NESTED: Mapping[str, str] = {
     "handler": "handler",
     "data_loader": "loader",
     "strategy": "strategy",
@@ -201,7 +201,7 @@ def _check_arguments(document: Document, path: Path, what: Description, found: I
     for name, value in what.kwargs.items():
         here: Path = (*path, "kwargs", name)
         if name in parameters:
-            if name not in (*_NESTED, "filter_pipe"):
+            if name not in (*NESTED, "filter_pipe"):
                 problems += _check_type(document, here, found.name, parameters[name], value)
         elif not found.signature.open or (library is not None and name not in library):
             known = [*parameters, *(library or ())]
@@ -241,7 +241,7 @@ def _check_nested(document: Document, path: Path, name: str, value: Any) -> list
     if name == "pt_model_uri" and isinstance(value, str):  # a class alone; its arguments stand beside it
         _, problem = inspect_component(document, path, describe(value), "network")
         return [problem] if problem is not None else []
-    kind = _NESTED.get(name)
+    kind = NESTED.get(name)
     if kind is None or value is None:
         return []
     if kind == "processor":

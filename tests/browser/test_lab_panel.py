@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from .conftest import Lab, task, until
@@ -36,10 +34,7 @@ def test_cell_returns_at_once_and_the_panel_lives_while_another_cell_computes(la
     lab.open("live.ipynb", ["%load_ext qnb", task("slow", 400, 0.05), "import time; time.sleep(14)"])
     lab.run_cells()
     until(lambda: _prompt(lab, 0) == "[1]:", seconds=30, what="the extension is loaded")
-    began = time.monotonic()
     until(lambda: _prompt(lab, 1) == "[2]:", seconds=10, what="the cell has returned")
-    assert time.monotonic() - began < 1.0
-
     _wait_for(lab, "Running")
     until(lambda: _points(lab) > 2, seconds=20, what="the curve has begun")
     assert _prompt(lab, 2) == "[*]:"
@@ -62,8 +57,25 @@ def test_cell_returns_at_once_and_the_panel_lives_while_another_cell_computes(la
     until(lambda: "Stopped" in (static.text_content() or ""), seconds=5, what="the static form tells the end")
 
 
+def test_cell_costs_less_than_a_third_of_a_second(lab: Lab) -> None:
+    """As a person sees it, in the page; the quickest of five beside the quickest of five trivial cells."""
+    tasks = [task(f"quick{i}", 1, 0.0) for i in range(5)]
+    lab.open("quick.ipynb", ["%load_ext qnb", *["1 + 1"] * 5, *tasks])
+    run = (
+        "async (cell) => { const book = window.jupyterapp.shell.currentWidget; book.content.activeCellIndex = cell;"
+        " const began = performance.now(); await window.jupyterapp.commands.execute('notebook:run-cell');"
+        " return performance.now() - began; }"
+    )
+    seconds = [lab.page.evaluate(run, cell) / 1000 for cell in range(11)]
+    assert _prompt(lab, 10) == "[11]:"
+    assert min(seconds[6:]) < 0.3
+    assert min(seconds[6:]) - min(seconds[1:6]) < 0.25
+
+
 def test_tabs_by_keyboard_and_a_narrow_page(lab: Lab) -> None:
-    """Uses the panel of the test above, which is over."""
+    lab.open("keys.ipynb", ["%load_ext qnb", task("short", 30, 0.01)])
+    lab.run_cells()
+    _wait_for(lab, "Finished")
     lab.page.set_viewport_size({"width": 500, "height": 1300})
     try:
         panel = lab.page.locator(".qnb-panel")
@@ -72,6 +84,9 @@ def test_tabs_by_keyboard_and_a_narrow_page(lab: Lab) -> None:
         assert panel.get_by_role("tab", name="Metrics").get_attribute("aria-selected") == "true"
         assert "l2.valid" in panel.inner_text()
         lab.page.keyboard.press("End")
+        assert panel.get_by_role("tab", name="Environment").get_attribute("aria-selected") == "true"
+        until(lambda: "Store" in panel.inner_text(), seconds=10, what="where it ran")
+        lab.page.keyboard.press("ArrowLeft")
         assert "module_path: tiny_model.py" in panel.inner_text() or "class: Slow" in panel.inner_text()
         lab.page.keyboard.press("Home")
         overflow = "() => { const p = document.querySelector('.qnb-panel'); return p.scrollWidth - p.clientWidth; }"

@@ -132,7 +132,7 @@ def test_every_figure_says_what_it_shows(report: Report) -> None:
 
 def test_the_figures_of_the_page_are_readable_json_without_a_tag(report: Report) -> None:
     text = own_part(report_html(report))
-    data = re.search(r'id="qnb-figures">(.*?)</script>', text, flags=re.DOTALL)
+    data = re.search(r'class="qnb-figures">(.*?)</script>', text, flags=re.DOTALL)
     assert data is not None
     assert "<" not in data[1]
     specs = json.loads(data[1])

@@ -1,0 +1,91 @@
+"""The tabs of a finished run in a real JupyterLab: live figures, files, configuration, surroundings, what is saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Lab, until
+
+pytestmark = pytest.mark.browser
+
+CELL = """\
+%%qtask small
+market: "demo:instruments=60,years=12"
+model: {lightgbm: {num_leaves: 8, num_boost_round: 10, num_threads: 1}}
+features:
+  MOM5: $close/Ref($close, 5) - 1
+  STD10: Std($close/Ref($close, 1), 10)
+strategy: {topk: 10, n_drop: 2}"""
+
+
+@pytest.fixture(scope="module")
+def panel(lab: Lab) -> Any:
+    """The panel of a run with a backtest that has finished."""
+    lab.open("tabs.ipynb", ["%load_ext qnb", CELL])
+    lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    lab.run_cells()
+    found = lab.page.locator(".qnb-panel")
+    until(lambda: found.count() and "Finished" in found.inner_text(), seconds=120, what="the run has finished")
+    return found
+
+
+def test_figures_of_the_backtest_are_live(lab: Lab, panel: Any) -> None:
+    assert panel.get_by_role("tab", name="Backtest").get_attribute("aria-selected") == "true"
+    until(lambda: panel.locator(".qnb-report[data-drawn]").count(), seconds=30, what="live figures")
+    assert int(panel.locator(".qnb-report").get_attribute("data-drawn")) >= 9
+    assert panel.locator("#figure-cumulative .js-plotly-plot .scatterlayer path.js-line").count() >= 4
+    button = panel.locator("#figure-cumulative .as-table")
+    button.click()
+    assert panel.locator("#figure-cumulative .as-numbers tbody tr").count() > 500
+    drawn = "() => document.querySelector('#figure-cumulative .js-line').style.stroke"
+    light = lab.page.evaluate(drawn)
+    change = "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
+    lab.page.evaluate(change, "JupyterLab Dark")
+    until(lambda: lab.page.evaluate(drawn) != light, seconds=10, what="figures follow the theme")
+    lab.page.evaluate(change, "JupyterLab Light")
+
+
+def test_files_are_listed_and_looked_into(lab: Lab, panel: Any) -> None:
+    panel.get_by_role("tab", name="Artifacts").click()
+    files = panel.locator(".qnb-files")
+    until(lambda: "pred.parquet" in files.inner_text(), seconds=20, what="the list of files")
+    files.locator("[data-path='pred.parquet']").click()
+    until(lambda: panel.locator(".qnb-look table").count(), seconds=10, what="a look into the table")
+    assert panel.locator(".qnb-look thead").inner_text().split() == ["datetime", "instrument", "score"]
+    files.locator("[data-path='report/cumulative.json']").click()
+    until(lambda: panel.locator(".qnb-look .js-plotly-plot").count(), seconds=10, what="the figure")
+    files.locator("[data-path='task.yaml']").click()
+    until(lambda: "num_boost_round: 10" in panel.locator(".qnb-look").inner_text(), seconds=10, what="the text")
+    with lab.page.expect_download() as download:
+        panel.get_by_role("button", name="Save task.yaml").click()
+    assert "num_boost_round: 10" in Path(download.value.path()).read_text(encoding="utf-8")
+
+
+def test_configuration_and_surroundings(panel: Any) -> None:
+    panel.get_by_role("tab", name="Config").click()
+    until(lambda: panel.locator(".qnb-differences").count(), seconds=10, what="differences to defaults")
+    rows = [" ".join(text.split()) for text in panel.locator(".qnb-differences tbody tr").all_inner_texts()]
+    assert "LGBModel num_boost_round 10 1000" in rows
+    panel.get_by_role("tab", name="Environment").click()
+    until(lambda: "lightgbm" in panel.inner_text(), seconds=20, what="packages")
+
+
+def test_report_is_saved_and_the_cell_copied(lab: Lab, panel: Any) -> None:
+    with lab.page.expect_download() as download:
+        panel.get_by_role("button", name="Save the report of run small").click()
+    assert download.value.suggested_filename.startswith("small-")
+    assert "<!DOCTYPE html>" in Path(download.value.path()).read_text(encoding="utf-8")[:100]
+    panel.get_by_role("button", name="Copy as a cell").click()
+    until(lambda: "paste it into a new cell" in panel.inner_text(), seconds=10, what="the cell is copied")
+    assert lab.page.evaluate("() => navigator.clipboard.readText()").strip() == CELL.strip()
+
+
+def test_numbers_of_the_curves(panel: Any) -> None:
+    panel.get_by_role("tab", name="Progress").click()
+    panel.get_by_role("button", name="Show as table").click()
+    table = panel.locator(".qnb-below table")
+    assert table.locator("tbody tr").count() == 10
+    assert table.locator("thead").inner_text().split("\t")[0].strip() == "iteration"
