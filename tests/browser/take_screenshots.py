@@ -1,4 +1,5 @@
-"""Take the pictures of the documentation: ``python tests/browser/take_screenshots.py`` writes docs/images/panel.png.
+"""Take the pictures of the documentation: ``python tests/browser/take_screenshots.py`` writes docs/images/panel.png
+and backtest.png beside it.
 
 They show the demo market in a real JupyterLab, so they change when the panel does.
 """
@@ -24,6 +25,8 @@ features: Alpha158
 strategy: {topk: 30, n_drop: 3}"""
 ITERATIONS = 26
 """Iterations to wait for before the picture is taken."""
+HEIGHT = 1120
+"""Of the picture of the backtest, in pixels of the page."""
 
 
 def take_panel(lab: Lab, theme: str, path: Path) -> None:
@@ -49,6 +52,22 @@ def take_panel(lab: Lab, theme: str, path: Path) -> None:
     sys.stdout.write(f"{path} {path.stat().st_size // 1024} KB\n")
 
 
+def take_backtest(lab: Lab, path: Path) -> None:
+    """Save the upper part of the panel once the run has finished, with its live figures."""
+    short = CELL.replace("num_boost_round: 200", "num_boost_round: 40").replace("first", "finished")
+    lab.open("backtest.ipynb", ["%load_ext qnb", short])
+    lab.page.set_viewport_size({"width": 1160, "height": 2400})
+    lab.run_cells()
+    drawn = lab.page.locator(".qnb-report[data-drawn]")
+    until(drawn.count, seconds=240, what="the live figures")
+    time.sleep(1)
+    lab.page.mouse.move(5, 5)
+    box = lab.page.locator(".qnb-panel").bounding_box() or {}
+    clip = {**box, "height": min(HEIGHT, box["height"])}
+    lab.page.screenshot(path=str(path), clip=clip, animations="disabled")
+    sys.stdout.write(f"{path} {path.stat().st_size // 1024} KB\n")
+
+
 def main() -> None:
     """Take every picture."""
     theme = sys.argv[1] if len(sys.argv) > 1 else "Light"
@@ -57,7 +76,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as url, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=str(CHROMIUM), args=list(CHROMIUM_FLAGS))
         page = browser.new_page(viewport={"width": 972, "height": 1100}, device_scale_factor=1.5)
-        take_panel(Lab(url, Path(folder), page), theme, target)
+        lab = Lab(url, Path(folder), page)
+        take_panel(lab, theme, target)
+        take_backtest(lab, target.with_name("backtest.png"))
         browser.close()
 
 
