@@ -34,6 +34,9 @@ FILL = "ffill+bfill"
 
 CHUNK = 1 << 16
 
+AT_ONCE = 1024
+"""Rows that a CPU predicts at once at most: what lies between the layers of so many still fits into its caches."""
+
 
 class Batch(NamedTuple):
     """What one step trains on: x (rows, features) or (rows, steps, features), y, weight or None, day; (rows,)."""
@@ -181,9 +184,10 @@ def step_order(rows: Rows, options: LoopOptions, generator: torch.Generator, ste
 
 
 def in_order(rows: Rows, options: LoopOptions) -> list[Tensor]:
-    """Return all rows once, in their order, in batches."""
+    """Return all rows once, in their order, in batches that the device predicts at once."""
     if options.batching != "day":
-        return list(torch.arange(len(rows)).split(options.batch_size))
+        size = min(options.batch_size, AT_ONCE) if options.device == "cpu" else options.batch_size
+        return list(torch.arange(len(rows)).split(size))
     return [torch.arange(int(a), int(b)) for a, b in zip(*_bounds(rows.day_starts()), strict=True)]
 
 

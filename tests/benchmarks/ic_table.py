@@ -130,7 +130,8 @@ def table(found: dict[str, Any]) -> str:
     lines = ["| workflow | IC | standard error | share of the oracle | epochs | seconds |", "|---|---|---|---|---|---|"]
     for key, row in found.items():
         share = "" if "shuffled" in key else f"{row['ic'] / row['oracle']:.0%}"
-        lines.append(f"| {key} | {row['ic']:.3f} | {row['error']:.3f} | {share} | {row['epochs']} | {row['seconds']} |")
+        epochs = row["epochs"] or "trees"
+        lines.append(f"| {key} | {row['ic']:.3f} | {row['error']:.3f} | {share} | {epochs} | {row['seconds']} |")
     return "\n".join(lines)
 
 

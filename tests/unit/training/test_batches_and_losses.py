@@ -17,7 +17,7 @@ from qnb.errors import EmptyDataError
 from qnb.models._networks.recurrent import GRU, LSTM
 from qnb.models._networks.transformer import EncoderLayer
 from qnb.training import losses
-from qnb.training.batches import Batch, ahead, epoch_order, fit_data, in_order, predict_data, step_order
+from qnb.training.batches import AT_ONCE, Batch, ahead, epoch_order, fit_data, in_order, predict_data, step_order
 from qnb.training.context import FitContext
 from qnb.training.options import LoopOptions
 from qnb.training.scoring import daily_ic, daily_rank_ic, mean_ic
@@ -99,6 +99,13 @@ def test_predictions_go_through_all_rows_in_order(data: SyntheticDataset) -> Non
     for batching in ("rows", "day"):
         parts = in_order(rows, LoopOptions(batching=batching, batch_size=9))
         assert torch.cat(parts).tolist() == list(range(len(rows)))
+
+
+def test_a_cpu_predicts_large_batches_in_parts() -> None:
+    rows = predict_data(SyntheticDataset(days=200, instruments=60, missing=0.0), "test", windows=False, model="a model")
+    sizes = {d: [len(p) for p in in_order(rows, LoopOptions(batch_size=5000, device=d))] for d in ("cpu", "cuda")}
+    assert sum(sizes["cpu"]) == sum(sizes["cuda"]) == len(rows) > AT_ONCE
+    assert max(sizes["cpu"]) == AT_ONCE < max(sizes["cuda"])
 
 
 def test_no_complete_row_is_said_so() -> None:
