@@ -80,7 +80,7 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds after which no new trial starts")
     parser.add_argument("--trial-timeout", type=float, metavar="S", help="seconds after which a trial has failed")
     parser.add_argument("--sampler", metavar="A", help="tpe (default), cmaes, gp, random, grid, qmc")
-    parser.add_argument("--pruner", metavar="P", help="median (default), hyperband, none")
+    parser.add_argument("--pruner", metavar="P", help="hyperband (default), median, none")
     parser.add_argument(
         "--metric", action="append", metavar="M",
         help="what is searched for on the validation segment: IC (default), rank_ic, ICIR, loss, information_ratio; "

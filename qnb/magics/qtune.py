@@ -34,7 +34,7 @@ class TuneMagics(Magics):
             features: Alpha158
 
         ``%%qtune NAME [--trials N] [--jobs J] [--timeout S] [--sampler tpe|cmaes|gp|random|grid|qmc]
-        [--pruner median|hyperband|none] [--metric M] [--direction D] [--cv walk_forward:4] [--space LightGBMSpace]
+        [--pruner hyperband|median|none] [--metric M] [--direction D] [--cv walk_forward:4] [--space LightGBMSpace]
         [--resume]``
 
         NAME becomes a handle: ``lgb_tune.best_params``, ``lgb_tune.trials``, ``lgb_tune.verdict``,

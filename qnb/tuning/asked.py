@@ -64,7 +64,7 @@ def spec_of(
     spec = StudySpec(
         name=name or "study", trials=whole("trials", 50, 1), jobs=jobs,
         threads=whole("threads", max(1, core_count() // jobs), 1), objectives=_objectives(asked, wrong),
-        sampler=one_of("sampler", "tpe", SAMPLERS), pruner=one_of("pruner", "median", PRUNERS),
+        sampler=one_of("sampler", "tpe", SAMPLERS), pruner=one_of("pruner", "hyperband", PRUNERS),
         seed=whole("seed", 7, 0), timeout=seconds("timeout"), trial_timeout=seconds("trial_timeout"),
         storage=str(asked.get("storage") or ""), validation=_validation(asked, wrong, one_of),
     )  # fmt: skip

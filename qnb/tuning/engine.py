@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from .crew import Crew, Died, ProcessCrew
 from .keeper import Keeper
 from .messages import Done, Hello, Job, Report
 from .plan import StudyPlan
-from .search import Proposal, Search
+from .search import FEWEST, Proposal, Search
 from .state import StudyState, TrialState
 from .studydir import StudyDir
 from .verdict import judge
@@ -95,6 +96,8 @@ class StudyEngine:
         self._failures: list[tuple[str, str]] = []
         self._paused = False
         self._judged = (0.0, -1)
+        self._loading: threading.Thread | None = None
+        self._weighed = 0
 
     def run(self) -> StudyState:
         """Manage the study until it is finished, stopped or paused, and return its state.
@@ -375,8 +378,24 @@ class StudyEngine:
         states = {t.number: t.state for t in self.state.trials.values() if t.is_over}
         best = self.state.best
         verdict = judge(self._directory.path, self._spec, states, None if best is None else best.number)
-        importances = self._search.importances() if force else dict(self.state.importances)
-        self._emit(ev.StudyVerdict(verdict=verdict.to_json(), importances=importances))
+        self._emit(ev.StudyVerdict(verdict=verdict.to_json(), importances=self._importances(force=force)))
+
+    def _importances(self, *, force: bool) -> dict[str, float]:
+        """Return the importances: at the end, and on the way each time that there are half as many trials again.
+
+        What they need takes a second to import; a thread does that, so that no worker waits for an answer meanwhile.
+        """
+        complete = self.state.count("complete")
+        if complete < FEWEST or (not force and complete < 1.5 * self._weighed):
+            return dict(self.state.importances)
+        if self._loading is None:
+            self._loading = threading.Thread(target=self._search.load_importances, name="qnb-study-load", daemon=True)
+            self._loading.start()
+        if self._loading.is_alive() and not force:
+            return dict(self.state.importances)
+        self._loading.join()
+        self._weighed = complete
+        return self._search.importances()
 
     def _write_outcome(self, status: str) -> None:
         import json

@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from ..errors import MissingExtraError
@@ -25,10 +26,12 @@ from .storage import open_storage, quiet
 
 __all__ = ["Proposal", "Search", "check_sampler"]
 
-WARM_REPORTS = 3
-"""Reports of a trial before it may be pruned: slow learners start low."""
+WARM_REPORTS = 1
+"""Reports of a trial before it may be pruned: the first one says little."""
 STARTUP = 5
-"""Complete trials before any is pruned."""
+"""Complete trials before any is pruned: the verdict needs as many."""
+FEWEST = 4
+"""Complete trials that importances need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,7 @@ class Search:
         self._trials: dict[int, Any] = {}
         self._reports: dict[int, int] = {}
         self._resource = self._study.user_attrs.get("qnb.resource")
-        if self._resource:
-            self._study.pruner = self._pruner(*self._resource)
+        self._judge = self._pruner(*self._resource) if self._resource else None
 
     @property
     def limit(self) -> int:
@@ -104,6 +106,7 @@ class Search:
     def interrupted(self) -> list[Proposal]:
         """Return the trials that were running when their manager died, to be run again."""
         found = []
+        self._study.pruner = self._optuna.pruners.NopPruner()
         for frozen in self._study.get_trials(deepcopy=False):
             if frozen.state.name == "RUNNING":
                 trial = self._optuna.trial.Trial(self._study, frozen._trial_id)
@@ -118,6 +121,8 @@ class Search:
         number = len(self._study.get_trials(deepcopy=False))
         if number >= self._limit:
             return None
+        # While it pruned by Hyperband, the study would show the sampler the trials of one bracket alone.
+        self._study.pruner = self._optuna.pruners.NopPruner()
         with quiet():
             self._study.sampler = self._sampler(number)
             trial = self._study.ask()
@@ -139,12 +144,15 @@ class Search:
         if self._resource is None:
             self._resource = [max(1, of // 20), of or 100]
             self._study.set_user_attr("qnb.resource", self._resource)
-            self._study.pruner = self._pruner(*self._resource)
+            self._judge = self._pruner(*self._resource)
         trial = self._trials[number]
         if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
             trial.report(value, step)
         self._reports[number] += 1
-        return self._reports[number] > WARM_REPORTS and bool(trial.should_prune())
+        self._study.pruner = self._judge
+        if self._reports[number] <= WARM_REPORTS or not trial.should_prune():  # it also keeps what it compares with
+            return False
+        return sum(s == "complete" for s in self.finished().values()) >= STARTUP
 
     def tell(self, number: int, state: str, values: list[float]) -> None:
         """End a trial: ``complete`` with its values, ``pruned`` or ``failed``."""
@@ -165,13 +173,17 @@ class Search:
             for name, value in notes.items():
                 trial.set_user_attr(name, value)
 
+    def load_importances(self) -> None:
+        """Import what `importances` needs."""
+        self._optuna.importance.FanovaImportanceEvaluator  # noqa: B018 - a lazy module: the look at it imports it
+
     def importances(self) -> dict[str, float]:
         """Return how much of the first objective's variance each parameter explains (fANOVA); {} where unknown.
 
         Hutter, Hoos and Leyton-Brown, An Efficient Approach for Assessing Hyperparameter Importance, 2014.
         """
         objective = self._spec.objectives[0]
-        if sum(s == "complete" for s in self.finished().values()) < 4:
+        if sum(s == "complete" for s in self.finished().values()) < FEWEST:
             return {}
         evaluator = self._optuna.importance.FanovaImportanceEvaluator(n_trees=32, seed=self._spec.seed)
         target = (
@@ -215,8 +227,19 @@ class Search:
     def _pruner(self, least: int, most: int) -> Any:
         pruners = self._optuna.pruners
         if self._spec.pruner == "hyperband":
-            return pruners.HyperbandPruner(min_resource=least, max_resource=most, reduction_factor=3)
-        return pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=0)
+            return _hyperband(self._spec.seed, least, most)
+        return pruners.MedianPruner(n_startup_trials=STARTUP)
+
+
+def _hyperband(seed: int, least: int, most: int) -> Any:
+    """Return Optuna's Hyperband with brackets that depend on the seed, not on the random name of the study."""
+    from optuna.pruners import HyperbandPruner
+
+    class Seeded(HyperbandPruner):
+        def _get_bracket_id(self, study: Any, trial: Any) -> int:
+            return super()._get_bracket_id(SimpleNamespace(study_name=seed), trial)
+
+    return Seeded(min_resource=least, max_resource=most, reduction_factor=3)
 
 
 def check_sampler(sampler: str) -> None:

@@ -11,7 +11,7 @@ from .objectives import Objective
 __all__ = ["KINDS", "PRUNERS", "SAMPLERS", "SEGMENTS", "STUDY_KEYS", "StudySpec", "Validation"]
 
 SAMPLERS = ("tpe", "cmaes", "gp", "random", "grid", "qmc")
-PRUNERS = ("median", "hyperband", "none")
+PRUNERS = ("hyperband", "median", "none")
 KINDS = ("holdout", "walk_forward", "purged_kfold")
 SEGMENTS = ("valid", "test")
 STUDY_KEYS: Mapping[str, str] = {
@@ -21,7 +21,7 @@ STUDY_KEYS: Mapping[str, str] = {
     "metric": "what is searched for, on the validation segment; a list for several; default IC",
     "direction": "maximize, minimize or correlation, one for each metric; default: what suits the metric",
     "sampler": "tpe, cmaes, gp, random, grid or qmc; default tpe",
-    "pruner": "median, hyperband or none; default median",
+    "pruner": "hyperband, median or none; default hyperband",
     "seed": "seed of the search and, where the task has none, of the models; default 7",
     "timeout": "seconds after which no new trial starts",
     "trial_timeout": "seconds after which a trial counts as failed",
@@ -65,7 +65,7 @@ class StudySpec:
     threads: int = 1
     objectives: tuple[Objective, ...] = (Objective("IC", "maximize"),)
     sampler: str = "tpe"
-    pruner: str = "median"
+    pruner: str = "hyperband"
     seed: int = 7
     timeout: float | None = None
     trial_timeout: float | None = None

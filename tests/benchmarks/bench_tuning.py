@@ -120,7 +120,7 @@ def _pruning(trials: int) -> list[str]:
     saved, lost = [], []
     for seed in (1, 2, 3, 4, 5):
         whole, _ = _study(text, trials=trials, jobs=2, seed=seed, pruner="none", sampler="tpe")
-        pruned, _ = _study(text, trials=trials, jobs=2, seed=seed, pruner="median", sampler="tpe")
+        pruned, _ = _study(text, trials=trials, jobs=2, seed=seed, pruner="hyperband", sampler="tpe")
         rounds = [sum(t.steps for t in s.trials.values()) for s in (whole, pruned)]
         best = [s.best.values[0] for s in (whole, pruned)]
         saved.append(1 - rounds[1] / rounds[0])

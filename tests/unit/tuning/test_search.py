@@ -130,6 +130,30 @@ def test_what_lags_behind_is_pruned_and_what_leads_is_not(pruner: str, tmp_path:
     assert sum(pruned[n] for n in range(9, 40, 2)) >= (16 if pruner == "median" else 4)
 
 
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_five_trials_complete_before_any_is_pruned_and_the_seed_decides_which(pruner: str, tmp_path: Path) -> None:
+    """The verdict needs five; and the name of a study, which is random, must not decide anything."""
+
+    def states(name: str, seed: int) -> list[str]:
+        (tmp_path / name).mkdir()
+        search = Search(
+            StudySpec(pruner=pruner, trials=30, sampler="random", seed=seed), _space(TEXT), tmp_path / name, name
+        )
+        while (proposal := search.ask()) is not None:
+            value = float(-proposal.number if proposal.number < 5 else proposal.params["a"])
+            steps = range(5, 101, 5)
+            ended = any(search.report(proposal.number, step, value * step, of=100) for step in steps)
+            search.tell(proposal.number, "pruned" if ended else "complete", [value])
+        found = [state for _, state in sorted(search.finished().items())]
+        search.close()
+        return found
+
+    one = states("one", 3)
+    assert one[:5] == ["complete"] * 5
+    assert "pruned" in one
+    assert states("two", 3) == one
+
+
 def test_a_failed_trial_is_never_best_and_several_objectives_are_told(tmp_path: Path) -> None:
     spec = StudySpec(objectives=(Objective("IC", "maximize"), Objective("turnover", "minimize")), trials=4)
     search = Search(spec, _space(TEXT), tmp_path, "m")
