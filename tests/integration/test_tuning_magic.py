@@ -129,6 +129,9 @@ def test_pause_and_go_on(shell: InteractiveShell) -> None:
     _tune(shell, "p --trials 200 --jobs 1 --threads 1")
     handle = shell.user_ns["p"]
     _until(lambda: handle.state.done >= 1)
+    again = _tune(shell, "p --trials 200 --jobs 1 --threads 1 --resume")
+    assert "is going on, as it was started" in again.stderr
+    assert shell.user_ns["p"].directory == handle.directory, "one that goes on is shown, not started again"
     handle.pause()
     _until(lambda: handle.status == "paused")
     done = handle.state.done
