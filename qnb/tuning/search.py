@@ -1,4 +1,4 @@
-"""The optimiser of a study: Optuna in ask/tell form. The only file that imports it.
+"""The optimiser of a study: Optuna in ask/tell form. Only this file and those of its storage import it.
 
 - The storage is a journal file in the study's directory, so ``optuna-dashboard`` opens it; or the URL that was named.
 - Each trial is asked for with a sampler made anew from the study's seed and the trial's number. What comes next thus

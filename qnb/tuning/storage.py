@@ -40,11 +40,11 @@ def open_storage(url: str, folder: Path) -> Any:
             # every driver and SQLAlchemy itself have exception trees of their own
             reason = _reason(error, url)
             raise StudyError(f"the storage {_masked(url)} cannot be reached: {reason}") from error
-    from optuna.storages.journal import JournalFileBackend
+    from .journal_file import TrialWiseJournal
 
     path = folder / "optuna.journal"
     _mend(path)
-    return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    return optuna.storages.JournalStorage(TrialWiseJournal(path))
 
 
 def check_storage(url: str) -> None:
