@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -28,13 +27,13 @@ from .compare import MOST_RUNS, compare_parts, config_rows, labels_of, load_part
 from .compare_view import comparison_view, tables_view
 from .measures import measure_of
 from .run_cell import run_cell
+from .scripts import script, style
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["RunsBrowser"]
 
-HERE = Path(__file__).parent
 PAGE = 100
 STATIC_ROWS = 50
 CURVE_POINTS = 56
@@ -62,8 +61,8 @@ class RunsBrowser(anywidget.AnyWidget):
         For an unknown experiment, or a filter that cannot be read.
     """
 
-    _esm = (HERE / "lines.js").read_text(encoding="utf-8") + (HERE / "browser.js").read_text(encoding="utf-8")
-    _css = (HERE / "browser.css").read_text(encoding="utf-8")
+    _esm = script("lines.js", "browser.js")
+    _css = style("browser.css")
     first = traitlets.Dict().tag(sync=True)
     static_class = traitlets.Unicode("").tag(sync=True)
 

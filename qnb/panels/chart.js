@@ -1,26 +1,4 @@
-// What panels draw with: nodes, line charts, sparklines. Text only ever reaches the page through textContent.
-// Put before the file of a panel (see panels/scripts.py), so nothing is exported here.
-const SVG = "http://www.w3.org/2000/svg";
-
-function h(tag, attrs = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [k, v] of Object.entries(attrs)) {
-    if (k === "class") node.className = v;
-    else if (k === "text") node.textContent = v;
-    else if (k.startsWith("on")) node.addEventListener(k.slice(2), v);
-    else if (v !== null && v !== undefined) node.setAttribute(k, v);
-  }
-  for (const c of children) if (c) node.append(c);
-  return node;
-}
-
-function s(tag, attrs = {}, text) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [k, v] of Object.entries(attrs)) node.setAttribute(k, v);
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
+// What panels draw runs with: line charts, sparklines; comes after dom.js.
 const MARKS = { waiting: "○", running: "◔", finished: "✓", failed: "✕", stopped: "■", interrupted: "■", unknown: "○" };
 
 function ticks(lo, hi, n) {

@@ -269,8 +269,7 @@ function render({ model, el }) {
     }
   }
   async function copyCell(text) {
-    let done = true;
-    try { await navigator.clipboard.writeText(text); } catch { done = false; }
+    const done = await copyText(text);
     const close = h("button", { type: "button", class: "qnb-button", text: "Close", onclick: () => copied.replaceChildren() });
     const pre = h("pre", { class: "qnb-config", tabindex: 0, text });
     copied.replaceChildren(h("div", { class: "qnb-row qnb-soft" }, h("b", { text: done ? "Copied: paste it into a new cell" : "Copy this into a new cell" }), h("span", { class: "qnb-grow" }), close), pre);

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -20,12 +19,12 @@ from ..pool.place import Place
 from ..reports.script import report_script
 from .comm import answer_while_busy
 from .result import result_html
+from .scripts import script, style
 from .static import static_html
 from .view import log_view, run_view
 
 __all__ = ["WIDGET", "LivePanel", "show"]
 
-HERE = Path(__file__).parent
 INTERVAL = 0.1
 RESULT_RETRIES = 20
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -65,14 +64,8 @@ class LivePanel(anywidget.AnyWidget):
         Runs it again and returns the new handle, which the panel then follows.
     """
 
-    _esm = "".join(
-        (
-            (HERE / "chart.js").read_text(encoding="utf-8"),
-            report_script(),
-            *((HERE / name).read_text(encoding="utf-8") for name in ("tabs.js", "live.js")),
-        )
-    )
-    _css = (HERE / "live.css").read_text(encoding="utf-8")
+    _esm = script("chart.js", "tabs.js", "live.js", more=report_script())
+    _css = style("live.css")
     view = traitlets.Dict().tag(sync=True)
     panes = traitlets.List().tag(sync=True)
     log = traitlets.Dict().tag(sync=True)

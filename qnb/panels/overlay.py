@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -14,12 +13,12 @@ from IPython.display import display
 
 from ..handle import RunHandle
 from .live import WIDGET
+from .scripts import script, style
 from .static import overlay_html
 from .view import overlay_view
 
 __all__ = ["OverlayPanel", "show_overlay"]
 
-HERE = Path(__file__).parent
 INTERVAL = 0.2
 
 
@@ -41,8 +40,8 @@ class OverlayPanel(anywidget.AnyWidget):
         Waiting, running or over.
     """
 
-    _esm = (HERE / "chart.js").read_text(encoding="utf-8") + (HERE / "overlay.js").read_text(encoding="utf-8")
-    _css = (HERE / "live.css").read_text(encoding="utf-8")
+    _esm = script("chart.js", "overlay.js")
+    _css = style("live.css")
     view = traitlets.Dict().tag(sync=True)
     static_class = traitlets.Unicode("").tag(sync=True)
 

@@ -1,25 +1,4 @@
-// Draws the view that panels/study_view.py computed. Text only ever reaches the page through textContent.
-const SVG = "http://www.w3.org/2000/svg";
-
-function h(tag, attrs = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [k, v] of Object.entries(attrs)) {
-    if (k === "class") node.className = v;
-    else if (k === "text") node.textContent = v;
-    else if (k.startsWith("on")) node.addEventListener(k.slice(2), v);
-    else if (v !== null && v !== undefined) node.setAttribute(k, v);
-  }
-  for (const c of children) if (c) node.append(c);
-  return node;
-}
-
-function s(tag, attrs = {}, text) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [k, v] of Object.entries(attrs)) node.setAttribute(k, v);
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
+// Draws the view that panels/study_view.py computed; comes after dom.js.
 const MARKS = { waiting: "○", running: "◔", finished: "✓", complete: "✓", failed: "✕", stopped: "■", paused: "■", interrupted: "■", pruned: "–" };
 const CHIP = { complete: "finished", pruned: "waiting", paused: "stopped", interrupted: "stopped", waiting: "waiting" };
 const WORD = { complete: "Complete", pruned: "Pruned", failed: "Failed", running: "Running" };
@@ -415,7 +394,9 @@ function render({ model, el }) {
     if (text === undefined) return;
     if (trial < 0) { cell.replaceChildren(h("div", { class: "qnb-note qnb-failed", text })); return; }
     const copy = h("button", { type: "button", class: "qnb-filled", text: "Copy", onclick: async () => {
-      try { await navigator.clipboard.writeText(text); copy.textContent = "Copied"; } catch { pre.focus(); getSelection().selectAllChildren(pre); copy.textContent = "Selected: copy it"; }
+      const done = await copyText(text);
+      copy.textContent = done ? "Copied" : "Selected: copy it";
+      if (!done) { pre.focus(); getSelection().selectAllChildren(pre); }
     } });
     const pre = h("pre", { class: "qnb-config qnb-cell", tabindex: 0, text });
     cell.replaceChildren(h("div", { class: "qnb-row qnb-soft" }, h("b", { text: `Trial ${trial} as a cell` }), h("span", { class: "qnb-muted", text: "paste it into a new cell" }), h("span", { class: "qnb-grow" }), copy,

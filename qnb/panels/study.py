@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -14,12 +13,12 @@ from IPython.display import display
 
 from ..errors import QnbError
 from ..tuning.handle import StudyHandle
+from .scripts import script, style
 from .study_static import study_html, study_text
 from .study_view import study_view
 
 __all__ = ["StudyPanel", "show_study"]
 
-HERE = Path(__file__).parent
 INTERVAL = 0.5
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -44,8 +43,8 @@ class StudyPanel(anywidget.AnyWidget):
         The study; it may be going on or over, started here or elsewhere.
     """
 
-    _esm = HERE / "study.js"
-    _css = (HERE / "live.css").read_text(encoding="utf-8") + (HERE / "study.css").read_text(encoding="utf-8")
+    _esm = script("study.js")
+    _css = style("live.css", "study.css")
     view = traitlets.Dict().tag(sync=True)
     config = traitlets.Unicode("").tag(sync=True)
     promoted = traitlets.Dict().tag(sync=True)

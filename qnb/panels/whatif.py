@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -14,6 +13,7 @@ from IPython.display import display
 from ..errors import QnbError
 from ..handle import RunHandle
 from .comm import answer_while_busy
+from .scripts import script, style
 from .whatif_view import knobs_from, knobs_view, outcome_view, what_if_html
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WhatIfPanel"]
 
-HERE = Path(__file__).parent
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -41,8 +40,8 @@ class WhatIfPanel(anywidget.AnyWidget):
         The run has not finished or has no backtest.
     """
 
-    _esm = (HERE / "lines.js").read_text(encoding="utf-8") + (HERE / "whatif.js").read_text(encoding="utf-8")
-    _css = (HERE / "browser.css").read_text(encoding="utf-8") + (HERE / "whatif.css").read_text(encoding="utf-8")
+    _esm = script("lines.js", "whatif.js")
+    _css = style("browser.css", "whatif.css")
     run_name = traitlets.Unicode("").tag(sync=True)
     knobs = traitlets.List().tag(sync=True)
     view = traitlets.Dict().tag(sync=True)

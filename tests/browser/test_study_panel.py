@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from qnb.panels.scripts import script, style
 from qnb.panels.study_view import study_view
 from qnb.tuning import events as ev
 from qnb.tuning.objectives import Objective
@@ -17,7 +18,6 @@ from qnb.tuning.state import StudyState
 from qnb.tuning.verdict import Verdict
 
 pytestmark = pytest.mark.browser
-PANELS = Path(__file__).resolve().parents[2] / "qnb" / "panels"
 EVIL = '<img src=x onerror="window.hit=1"><script>window.hit=2</script>'
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -72,8 +72,8 @@ def browser() -> Iterator[Any]:
 
 
 def _open(browser: Any, tmp_path: Path, view: dict[str, Any], *, width: int = 1100) -> tuple[Any, list[str]]:
-    js = (PANELS / "study.js").read_text().replace("export default { render };", "window.render = render;")
-    css = "".join((PANELS / name).read_text() for name in ("live.css", "study.css"))
+    js = script("study.js").replace("export default { render };", "window.render = render;")
+    css = style("live.css", "study.css")
     data = json.dumps({"view": view, "config": EVIL, "static_class": "q", "promoted": {}}).replace("</", "<\\/")
     page_text = (
         f"<!doctype html><meta charset=utf-8><style>{css}</style><div id=a></div><script>{js}\n"
