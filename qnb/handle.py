@@ -6,11 +6,8 @@ in another one, and after a restart.
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import threading
-import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +16,15 @@ from .journal import JournalReader
 from .pool.place import Place
 from .rundir import Request, RunDir
 from .state import RunState
+from .waiting import Waiting
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["RunHandle"]
 
-POLL = 0.05
 
-
-class RunHandle:
+class RunHandle(Waiting):
     """One run, wherever it runs.
 
     Parameters
@@ -137,29 +133,6 @@ class RunHandle:
     def what_if(self) -> Any:
         """Return sliders that run the backtest again on this run's predictions; see `qnb.what_if`."""
         return importlib.import_module("qnb.panels.whatif").WhatIfPanel(self)  # a panel lies above a handle
-
-    def wait(self, timeout: float | None = None) -> RunHandle:
-        """Block until the run is over and return self.
-
-        Raises
-        ------
-        TimeoutError
-            After `timeout` seconds.
-        """
-        end = None if timeout is None else time.monotonic() + timeout
-        while not self.is_over:
-            if end is not None and time.monotonic() > end:
-                raise TimeoutError(f"run {self.name} is still {self.status} after {timeout:g}s")
-            time.sleep(POLL)
-        return self
-
-    def __await__(self) -> Generator[Any, None, RunHandle]:
-        return self._wait_async().__await__()
-
-    async def _wait_async(self) -> RunHandle:
-        while not self.is_over:
-            await asyncio.sleep(POLL)
-        return self
 
     def __repr__(self) -> str:
         return f"<run {self.name} {self.run_id} {self.status}>"

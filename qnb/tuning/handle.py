@@ -6,14 +6,14 @@ and after a restart.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StudyError
 from ..task.dump import dump_yaml
+from ..waiting import Waiting
 from .events import EventReader
 from .plan import StudyPlan
 from .state import StudyState
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["StudyHandle"]
 
-POLL = 0.1
 START_SECONDS = 60.0
 
 
-class StudyHandle:
+class StudyHandle(Waiting):
     """One study, wherever it runs.
 
     Parameters
@@ -40,6 +39,9 @@ class StudyHandle:
     --------
     >>> study.best_params, study.verdict["headline"]      # doctest: +SKIP
     """
+
+    kind = "study"
+    poll = 0.1
 
     def __init__(self, directory: StudyDir) -> None:
         self.directory = directory
@@ -188,29 +190,6 @@ class StudyHandle:
 
         self.directory.go_on()
         start_manager(self.directory)
-
-    def wait(self, timeout: float | None = None) -> StudyHandle:
-        """Block until the study is over and return self; a pause does not end the waiting.
-
-        Raises
-        ------
-        TimeoutError
-            After `timeout` seconds.
-        """
-        end = None if timeout is None else time.monotonic() + timeout
-        while not self.is_over:
-            if end is not None and time.monotonic() > end:
-                raise TimeoutError(f"study {self.name} is still {self.status} after {timeout:g}s")
-            time.sleep(POLL)
-        return self
-
-    def __await__(self) -> Generator[Any, None, StudyHandle]:
-        return self._wait_async().__await__()
-
-    async def _wait_async(self) -> StudyHandle:
-        while not self.is_over:
-            await asyncio.sleep(POLL)
-        return self
 
     def __repr__(self) -> str:
         best = self.best_value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,9 +76,8 @@ def test_a_database_keeps_a_study_and_it_goes_on_there(settings: Settings) -> No
     _goes_on(settings, url)
 
 
-@pytest.mark.skipif(not os.environ.get("QNB_POSTGRESQL"), reason="QNB_POSTGRESQL names no empty database")
-def test_postgresql_keeps_a_study_and_it_goes_on_there(settings: Settings) -> None:
-    _goes_on(settings, os.environ["QNB_POSTGRESQL"])
+def test_postgresql_keeps_a_study_and_it_goes_on_there(settings: Settings, postgres: str) -> None:
+    _goes_on(settings, postgres.replace("+psycopg2", ""))
 
 
 def _goes_on(settings: Settings, url: str) -> None:
