@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -207,10 +208,16 @@ class QlibDataLoader(DataLoader):
             context.progress(len(found), len(found))
             return found
         rows = rows_for(instruments, store, start=span[0], end=span[1], filter_pipe=self.filter_pipe)
-        blocks = tuple(
-            Block(g, names, evaluate(x, store, rows, threads=context.threads, cache=cache, progress=context.progress))
-            for g, (x, names) in fields.items()
-        )
+        widest = max(fields, key=lambda g: len(fields[g][0]))
+
+        def block(group: str) -> Block:
+            expressions, names = fields[group]
+            progress = context.progress if group == widest else None
+            values = evaluate(expressions, store, rows, threads=context.threads, cache=cache, progress=progress)
+            return Block(group, names, values)
+
+        with ThreadPoolExecutor(len(fields), thread_name_prefix="qnb-load") as pool:  # one is written, another computed
+            blocks = tuple(pool.map(block, fields))
         known = address or digest("load", list(fields.items()), store.fingerprint, rows.fingerprint)
         index = RowIndex(rows.dates, rows.codes, rows.instruments)
         table = Table(index, blocks, flat=not self.is_group, fingerprint=known)

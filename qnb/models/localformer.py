@@ -40,6 +40,8 @@ class LocalformerModel(TorchModel):
     convolution beside each encoder layer and the GRU at the end.
     """
 
+    part = 512
+
     def __init__(
         self,
         d_feat: int = 20,

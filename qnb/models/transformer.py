@@ -40,6 +40,8 @@ class TransformerModel(TorchModel):
     after each part, a feed-forward part of 2048.
     """
 
+    part = 512
+
     def __init__(
         self,
         d_feat: int = 20,

@@ -46,6 +46,11 @@ class Batch(NamedTuple):
     weight: Tensor | None
     day: Tensor
 
+    def part(self, first: int, stop: int) -> Batch:
+        """Return the rows `first` to `stop`, the latter left out."""
+        weight = None if self.weight is None else self.weight[first:stop]
+        return Batch(self.x[first:stop], self.y[first:stop], weight, self.day[first:stop])
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:

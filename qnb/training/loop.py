@@ -29,7 +29,7 @@ from .batches import Batch, Rows, epoch_order, feed, in_order, resident, step_or
 from .checkpoint import load_checkpoint, save_checkpoint
 from .context import FitContext
 from .devices import autocast
-from .losses import find_loss
+from .losses import BY_DAY, find_loss
 from .optim import learning_rate, make_optimizer, make_schedule
 from .options import LoopOptions
 from .scoring import daily_ic, daily_rank_ic, mean_ic
@@ -183,11 +183,24 @@ class Loop:
         return True
 
     def _backward(self, batch: Batch) -> Tensor:
-        with autocast(self.options.device, self.precision):
-            pred = _flat(self.forward(batch.x), len(batch.y))
-        loss = self.loss(pred.float(), batch.y, batch.weight, batch.day)
-        self.scaler.scale(loss / self.options.accumulate).backward()
-        return loss.detach()
+        """Add the gradients of a batch to the others and return its loss."""
+        total = torch.zeros((), device=batch.y.device)
+        for part in self._parts(batch):
+            with autocast(self.options.device, self.precision):
+                pred = _flat(self.forward(part.x), len(part.y))
+            loss = self.loss(pred.float(), part.y, part.weight, part.day) * (len(part.y) / len(batch.y))
+            self.scaler.scale(loss / self.options.accumulate).backward()
+            total += loss.detach()
+        return total
+
+    def _parts(self, batch: Batch) -> Iterator[Batch]:
+        """Yield the batch, in parts where a network needs much memory: a mean over rows is that of its parts."""
+        size = self.options.part
+        if not size or len(batch.y) <= size or self.options.loss in BY_DAY or self.options.device != "cpu":
+            yield batch
+            return
+        for at in range(0, len(batch.y), size):
+            yield batch.part(at, at + size)
 
     def _step(self) -> None:
         options = self.options

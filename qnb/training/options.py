@@ -81,6 +81,9 @@ class LoopOptions:
         ``cpu``, ``cuda`` or ``cuda:N``.
     seed : int or None
         Seed of weights, order and dropout; None draws one, which the log tells.
+    part : int
+        Rows of a batch that a CPU works on at a time, their gradients added up; 0 the whole batch. For networks that
+        need much memory a row and look at each row by itself; losses of whole dates take the whole batch.
     """
 
     n_epochs: int | None = 200
@@ -105,6 +108,7 @@ class LoopOptions:
     deterministic: bool = False
     device: str = "cpu"
     seed: int | None = None
+    part: int = 0
 
     def __post_init__(self) -> None:
         problems = [
@@ -118,6 +122,7 @@ class LoopOptions:
             *_at_least("batch_size", self.batch_size, 1),
             *_at_least("accumulate", self.accumulate, 1),
             *_at_least("early_stop", self.early_stop, 0),
+            *_at_least("part", self.part, 0),
         ]
         if self.n_epochs is None and self.max_steps is None:
             problems.append(Problem("n_epochs and max_steps are both None", "give one of them", "kwargs.n_epochs"))

@@ -95,6 +95,9 @@ class TorchModel(BaseModel):
     batching: ClassVar[str] = "rows"
     """``day`` for a network that looks at all instruments of a date at once."""
 
+    part: ClassVar[int] = 0
+    """Rows of a batch that a CPU works on at a time, for a network of much memory that looks at each row by itself."""
+
     valid_key: DataKey = "learn"
     """Data key of the rows that are validated on."""
 
@@ -134,6 +137,7 @@ class TorchModel(BaseModel):
             metric=metric or "loss",
             batching=_batching(self.batching, loss),
             seed=seed,
+            part=self.part,
         ).with_mappings()
         self.network_: nn.Module | None = None
         self.outcome_: Outcome | None = None

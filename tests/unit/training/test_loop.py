@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from qnb.data.reweighter import Reweighter
 from qnb.errors import ConfigError, DivergedError, ModelError, RunStopped
 from qnb.events import Event, LogLine, MetricLogged, Progress
 from qnb.models.alstm import ALSTM
@@ -148,6 +149,40 @@ def test_schedules_by_name(data: SyntheticDataset, scheduler: str | None, kwargs
     if scheduler == "CyclicLR":
         steps = len(data.sample("train", data_key="learn")) // 100
         assert rates == pytest.approx([1e-3 + 9e-7 * steps * k for k in range(1, 7)]), "it moves every step"
+
+
+class ByLabel(Reweighter):
+    """Rising rows count twice."""
+
+    def reweight(self, data: Any) -> Any:
+        return 1.0 + (data["label"].to_numpy()[:, 0] > 0)
+
+
+class LineInParts(Line):
+    """The same, worked on 16 rows at a time."""
+
+    part = 16
+
+
+@pytest.mark.parametrize("reweighted", [False, True])
+def test_batch_in_parts_is_the_whole_batch(data: SyntheticDataset, reweighted: bool) -> None:
+    reweighter = ByLabel() if reweighted else None
+    whole, parts = (
+        kind(batch_size=100, dropout=0.0, GPU=None, n_epochs=3, lr=0.02).fit(data, reweighter, context=watched()[0])
+        for kind in (Line, LineInParts)
+    )
+    np.testing.assert_allclose(parts.predict(data), whole.predict(data), atol=2e-5)
+    assert whole.outcome_ is not None
+    assert parts.outcome_ is not None
+    assert parts.outcome_.history["loss.train"] == pytest.approx(whole.outcome_.history["loss.train"], rel=1e-5)
+
+
+def test_loss_of_whole_dates_takes_the_whole_batch(data: SyntheticDataset) -> None:
+    whole, parts = (
+        kind(batch_size=100, dropout=0.0, GPU=None, n_epochs=1, loss="ic").fit(data, context=watched()[0])
+        for kind in (Line, LineInParts)
+    )
+    np.testing.assert_array_equal(parts.predict(data), whole.predict(data))
 
 
 def test_accumulated_batches_are_one_large_batch(data: SyntheticDataset) -> None:
