@@ -171,6 +171,8 @@ class Loop:
             if self.context.should_stop():
                 return False
             loss = self._backward(batch)
+            if loss is None:
+                return False
             if number % options.accumulate == 0 or number == len(order):
                 self._step()
             state.step += 1
@@ -182,10 +184,12 @@ class Loop:
         self._log("loss.train", float(total) / max(pace.rows, 1), at=state.round + 1)
         return True
 
-    def _backward(self, batch: Batch) -> Tensor:
-        """Add the gradients of a batch to the others and return its loss."""
+    def _backward(self, batch: Batch) -> Tensor | None:
+        """Add the gradients of a batch to the others and return its loss; None when asked to stop between parts."""
         total = torch.zeros((), device=batch.y.device)
-        for part in self._parts(batch):
+        for number, part in enumerate(self._parts(batch)):
+            if number and self.context.should_stop():
+                return None
             with autocast(self.options.device, self.precision):
                 pred = _flat(self.forward(part.x), len(part.y))
             loss = self.loss(pred.float(), part.y, part.weight, part.day) * (len(part.y) / len(batch.y))

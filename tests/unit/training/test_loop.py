@@ -177,6 +177,21 @@ def test_batch_in_parts_is_the_whole_batch(data: SyntheticDataset, reweighted: b
     assert parts.outcome_.history["loss.train"] == pytest.approx(whole.outcome_.history["loss.train"], rel=1e-5)
 
 
+def test_stop_comes_between_the_parts_of_a_batch(data: SyntheticDataset) -> None:
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 3
+
+    model = LineInParts(batch_size=100_000, GPU=None, n_epochs=5)
+    with pytest.raises(RunStopped):
+        model.fit(data, context=watched(should_stop=stop)[0])
+    assert asked == 4
+    assert model.network_ is not None
+
+
 def test_loss_of_whole_dates_takes_the_whole_batch(data: SyntheticDataset) -> None:
     whole, parts = (
         kind(batch_size=100, dropout=0.0, GPU=None, n_epochs=1, loss="ic").fit(data, context=watched()[0])
