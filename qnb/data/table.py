@@ -8,11 +8,13 @@ was computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
 
+from ..config import current_settings
 from ..errors import ConfigError, Problem, UnknownNameError
 from .protocols import RowIndex
 
@@ -23,6 +25,7 @@ FieldsGroup: TypeAlias = str | Sequence[str] | None
 
 
 _CHUNK = 4096
+_LARGE = 1 << 26  # bytes from which on threads are worth their while
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +189,25 @@ def hstack(blocks: Sequence[Block]) -> Block:
 
 
 def take_rows(values: np.ndarray, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Return the rows of a matrix, gathered into `out` or a new array in chunks that stay in a core's cache."""
-    if out is None:
-        out = np.empty((len(rows), values.shape[1]), dtype=values.dtype)
-    for start in range(0, len(rows), _CHUNK):
+    """Return the rows of a matrix, gathered into `out` or a new array in chunks that stay in a core's cache.
+
+    A large matrix is gathered by as many threads as the settings allow.
+    """
+    found = np.empty((len(rows), values.shape[1]), dtype=values.dtype) if out is None else out
+
+    def gather(start: int) -> None:
         part = slice(start, start + _CHUNK)
-        np.take(values, rows[part], axis=0, out=out[part], mode="clip")
-    return out
+        np.take(values, rows[part], axis=0, out=found[part], mode="clip")
+
+    starts = range(0, len(rows), _CHUNK)
+    threads = current_settings().threads if found.nbytes > _LARGE else 1
+    if threads == 1:
+        for start in starts:
+            gather(start)
+    else:
+        with ThreadPoolExecutor(threads, thread_name_prefix="qnb-rows") as pool:
+            list(pool.map(gather, starts))
+    return found
 
 
 def as_slice(rows: np.ndarray) -> slice | np.ndarray:

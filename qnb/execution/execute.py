@@ -10,9 +10,10 @@
 from __future__ import annotations
 
 import inspect
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def run_task(
     began = time.perf_counter()
     parts = build_parts(task, recorder=recorder)
     with _stage("data", emit):
+        _warm_up(parts.model)
         _load(parts.dataset, context)
         _check_stop(context)
     with _stage("fit", emit):
@@ -108,6 +110,18 @@ def run_task(
             seconds=time.perf_counter() - began, directory=directory,
         )  # fmt: skip
     return Outcome({k: float(v) for k, v in recorder.list_metrics().items()}, report)
+
+
+def _warm_up(model: Any) -> None:
+    """Let the model load its libraries meanwhile; what is wrong with them is said by the fit."""
+    warm_up = getattr(model, "warm_up", None)
+    if callable(warm_up):
+
+        def run() -> None:
+            with suppress(Exception):
+                warm_up()
+
+        threading.Thread(target=run, name="qnb-warm-up", daemon=True).start()
 
 
 def _load(dataset: Any, context: FitContext) -> None:

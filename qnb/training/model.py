@@ -70,6 +70,9 @@ class BaseModel(ABC):
     def predict(self, dataset: Dataset, segment: str = "test", *, context: FitContext | None = None) -> pd.Series:
         """Return the scores of `segment`: float32, index (datetime, instrument), named ``score``."""
 
+    def warm_up(self) -> None:  # noqa: B027 - most have nothing to load
+        """Load what a fit needs beside the data; called in a thread while the data is loaded."""
+
     @property
     @abstractmethod
     def is_fitted(self) -> bool:

@@ -12,6 +12,7 @@ torch is imported when a model is made, not when its file is.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import inspect
 import json
@@ -145,6 +146,10 @@ class TorchModel(BaseModel):
     @abstractmethod
     def build(self) -> nn.Module:
         """Return a new network of `architecture`; it maps a batch of rows or windows to one number a row."""
+
+    def warm_up(self) -> None:
+        """Import torch, and what its optimizers import for their first step (about a second each)."""
+        importlib.import_module("torch._dynamo")
 
     @property
     def is_fitted(self) -> bool:

@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import json
 import logging
+import threading
 import time
 import warnings
 from typing import Any
@@ -52,8 +53,10 @@ def segments(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
     """Return the first five sixths of the dates as ``train``, the others as ``valid``."""
     days = frame.index.get_level_values(0).unique()
     cut = len(days) * 5 // 6
-    later = (str(days[cut])[:10], str(days[-1])[:10])
-    return {"train": (str(days[0])[:10], str(days[cut - 1])[:10]), "valid": later, "test": later}
+    return {
+        "train": (str(days[0])[:10], str(days[cut - 1])[:10]),
+        "valid": (str(days[cut])[:10], str(days[-1])[:10]),
+    }
 
 
 SPAN = {"start_time": "2008-01-01", "end_time": "2020-08-01", "fit_start_time": "2008-01-01",
@@ -195,8 +198,9 @@ def _ours_from_start(name: str, module: str, kwargs: dict[str, Any], options: An
     config = {"class": "Alpha158" if windows else "Alpha360",
               "kwargs": {**SPAN, **processors(windows), "label": LABEL}}  # fmt: skip
     dataset: Any = TSDatasetH(STEPS, handler=config, segments=REAL) if windows else DatasetH(config, REAL)
-    dataset.setup_data()
     model = registry.find("model", f"{name}TS" if windows else name)(GPU=None, **kwargs)
+    threading.Thread(target=model.warm_up, daemon=True).start()  # as a run does
+    dataset.setup_data()
     clock = Clock(only_first=True)
     _watch_network(model, clock)
     with contextlib.suppress(Enough):
@@ -263,11 +267,13 @@ def _peer(name: str, module: str, frame: pd.DataFrame, kwargs: dict[str, Any], o
     torch = _peer_ready(options)
     clock = Clock()
     handler = DataHandlerLP(data_loader=StaticDataLoader(frame))
+    parts = segments(frame)
+    parts["test"] = parts["valid"]  # some of its models ask for it in a fit, and do not use it
     if module.endswith("_ts"):
-        dataset = TSDatasetH(step_len=STEPS, handler=handler, segments=segments(frame))
+        dataset = TSDatasetH(step_len=STEPS, handler=handler, segments=parts)
         kwargs = {**kwargs, "n_jobs": 0}
     else:
-        dataset = DatasetH(handler, segments(frame))
+        dataset = DatasetH(handler, parts)
     if name == "DNNModelPytorch":
         kwargs = {**kwargs, "scheduler": None}  # its own default asks torch for an argument that is gone
     model = getattr(importlib.import_module(f"qlib.contrib.model.pytorch_{module}"), name)(GPU=-1, **kwargs)
