@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
     # several test processes share the cores: threads that wait must sleep, not spin
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if os.environ.get("VIRTUAL_ENV") != sys.prefix:  # IPython warns of another environment that is active in the shell
+        os.environ.pop("VIRTUAL_ENV", None)
 
 
 @pytest.fixture(scope="session")
