@@ -23,7 +23,7 @@ FAMILIES = {
     "feature_set": ("feature_sets", "Feature sets"),
 }
 MODULES = {
-    "python": ("Python interface", ["api.py", "handle.py", "data/facade.py", "recorder/facade.py"]),
+    "python": ("Python interface", ["api.py", "handle.py", "waiting.py", "data/facade.py", "recorder/facade.py"]),
     "metrics": ("Metrics", ["metrics/*.py"]),
     "errors": ("Errors", ["errors.py"]),
 }

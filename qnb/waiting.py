@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import Any, Self
 
 __all__ = ["Waiting"]
 
 
-class Waiting:
+class Waiting(ABC):
     """What a run and a study have in common as long as they go on."""
 
     kind = "run"
@@ -19,19 +20,19 @@ class Waiting:
     """Seconds between two looks."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Its name."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def status(self) -> str:
         """How it stands, in a word."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def is_over(self) -> bool:
         """True when nothing more will come."""
-        raise NotImplementedError
 
     def wait(self, timeout: float | None = None) -> Self:
         """Block until it is over and return self; a pause does not end the waiting.

@@ -13,7 +13,7 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def run_task(
     began = time.perf_counter()
     parts = build_parts(task, recorder=recorder)
     with _stage("data", emit):
-        _warm_up(parts.model)
+        _warm_up(parts.model, context)
         _load(parts.dataset, context)
         _check_stop(context)
     with _stage("fit", emit):
@@ -112,14 +112,16 @@ def run_task(
     return Outcome({k: float(v) for k, v in recorder.list_metrics().items()}, report)
 
 
-def _warm_up(model: Any) -> None:
-    """Let the model load its libraries meanwhile; what is wrong with them is said by the fit."""
+def _warm_up(model: Any, context: FitContext) -> None:
+    """Let the model load its libraries meanwhile; a failure is told here, and ends the run in the fit at the latest."""
     warm_up = getattr(model, "warm_up", None)
     if callable(warm_up):
 
         def run() -> None:
-            with suppress(Exception):
+            try:
                 warm_up()
+            except (ImportError, OSError) as error:
+                context.log(f"warm_up of the model: {type(error).__name__}: {error}", level="warning")
 
         threading.Thread(target=run, name="qnb-warm-up", daemon=True).start()
 

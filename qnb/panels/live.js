@@ -195,9 +195,9 @@ function render({ model, el }) {
     const view = { ...model.get("view"), panes: model.get("panes") };
     if (!view.run_id) return;
     root.setAttribute("aria-label", `Run ${view.name}`);
-    const asked = model.get("stop_asked");
-    actions.stop.textContent = asked ? "Stopping" : "Stop";
-    actions.stop.disabled = asked;
+    const stopping = model.get("stop_asked");
+    actions.stop.textContent = stopping ? "Stopping" : "Stop";
+    actions.stop.disabled = stopping;
     for (const [kind, node] of Object.entries(actions)) node.setAttribute("aria-label", `${{ next: "Run next:", stop: "Stop run", retry: "Retry run", resume: "Resume run", cell: "Copy as a cell: run", save_report: "Save the report of run" }[kind]} ${view.name}`);
     drawHead(JSON.stringify([view.name, view.run_id, view.status, view.elapsed, view.left, view.attempt, view.resumable, view.can_retry, view.has_report]), view);
     drawFailure(JSON.stringify([view.status, view.stop_reason, view.failure]), view);
@@ -258,7 +258,9 @@ function render({ model, el }) {
   async function drawReport(html, bytes) {
     if (!html || (!bytes && !window.qnbPlotly)) return;
     try {
+      const run = model.get("view").run_id;
       const Plotly = await loadPlotly(bytes);
+      if (model.get("view").run_id !== run) return;
       const holder = h("div");
       holder.innerHTML = html;
       const old = panels.backtest.querySelector(".qnb-report");
@@ -281,11 +283,11 @@ function render({ model, el }) {
     const bytes = buffers && buffers[0];
     switch (reply.kind) {
       case "report": drawReport(reply.html, bytes); break;
-      case "plotly": loadPlotly(bytes).then(() => files.draw()); break;
+      case "plotly": loadPlotly(bytes).then(() => files.draw(), (error) => console.warn("qnb: the figure cannot be drawn", error)); break;
       case "artifacts": if (reply.error) failed(panels.artifacts); else files.show(reply); break;
       case "preview": files.preview(reply.path, reply.preview, reply.error); break;
       case "environment": if (reply.error) failed(panels.environment); else environmentTab(panels.environment, reply); break;
-      case "config": config.show(reply.rows || []); break;
+      case "config": if (reply.error) failed(copied); else config.show(reply.rows); break;
       case "cell": if (reply.error) failed(copied); else copyCell(reply.text); break;
       case "save": case "save_report": if (reply.error) failed(copied); else saveFile(reply.name, bytes); break;
     }

@@ -13,6 +13,7 @@ function loadPlotly(bytes) {
       script.remove();
       return window.Plotly;
     })();
+    window.qnbPlotly.catch(() => { window.qnbPlotly = null; });
   }
   return window.qnbPlotly;
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StudyError
+from ..recorder.uris import masked
 
 __all__ = ["check_storage", "open_storage", "quiet"]
 
@@ -39,7 +40,7 @@ def open_storage(url: str, folder: Path) -> Any:
         except Exception as error:
             # every driver and SQLAlchemy itself have exception trees of their own
             reason = _reason(error, url)
-            raise StudyError(f"the storage {_masked(url)} cannot be reached: {reason}") from error
+            raise StudyError(f"the storage {masked(url)} cannot be reached: {reason}") from error
     from .journal_file import TrialWiseJournal
 
     path = folder / "optuna.journal"
@@ -82,7 +83,7 @@ def _reason(error: BaseException, url: str) -> str:
         extra = "pip install 'qnb[postgresql]'" if url.startswith("postgres") else "install the driver of that database"
         return f"its driver is not installed; {extra}"
     text = str(error.__cause__ or error).strip()  # Optuna's own words end where the driver's begin
-    return text.splitlines()[0].replace(url, _masked(url)) if text else type(error).__name__
+    return masked(text.splitlines()[0]) if text else type(error).__name__
 
 
 def _mend(path: Path) -> None:
@@ -96,8 +97,3 @@ def _mend(path: Path) -> None:
         if whole < len(data):
             with path.open("r+b") as file:
                 file.truncate(whole)
-
-
-def _masked(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    return f"{head.partition('://')[0]}://…@{tail}" if at else url

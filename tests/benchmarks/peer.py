@@ -111,5 +111,5 @@ def ratio_line(what: str, ours: Timing, theirs: Timing, target: float) -> str:
     verdict = "met" if ratio >= target else "MISSED"
     return (
         f"{what:<44} ours {ours.median:8.3f} s   peer {theirs.median:8.3f} s   ratio {ratio:7.1f}   "
-        f"target {target:5.0f}   {verdict}"
+        f"target {target:5g}   {verdict}"
     )

@@ -59,6 +59,11 @@ def test_files_are_listed_and_looked_into(lab: Lab, panel: Any) -> None:
     until(lambda: panel.locator(".qnb-look .js-plotly-plot").count(), seconds=10, what="the figure")
     files.locator("[data-path='task.yaml']").click()
     until(lambda: "num_boost_round: 10" in panel.locator(".qnb-look").inner_text(), seconds=10, what="the text")
+    lab.page.set_viewport_size({"width": 1000, "height": 1300})  # the panel is drawn anew, and what was read stays
+    until(lambda: panel.evaluate("node => node.clientWidth") < 900, seconds=5, what="the narrower panel")
+    lab.page.wait_for_timeout(200)
+    assert "pred.parquet" in files.inner_text()
+    lab.page.set_viewport_size({"width": 1100, "height": 1300})
     with lab.page.expect_download() as download:
         panel.get_by_role("button", name="Save task.yaml").click()
     assert "num_boost_round: 10" in Path(download.value.path()).read_text(encoding="utf-8")
