@@ -37,6 +37,11 @@ def test_figures_of_the_backtest_are_live(lab: Lab, panel: Any) -> None:
     until(lambda: panel.locator(".qnb-report[data-drawn]").count(), seconds=30, what="live figures")
     assert int(panel.locator(".qnb-report").get_attribute("data-drawn")) >= 9
     assert panel.locator("#figure-cumulative .js-plotly-plot .scatterlayer path.js-line").count() >= 4
+    cut = (
+        "report => [...report.querySelectorAll('figure.wide table')].filter((t) => !t.closest('[hidden]')"
+        " && t.scrollWidth > t.closest('figure').clientWidth + 1).map((t) => t.closest('figure').id)"
+    )
+    assert panel.locator(".qnb-report").evaluate(cut) == [], "no table is cut off"
     button = panel.locator("#figure-cumulative .as-table")
     button.click()
     assert panel.locator("#figure-cumulative .as-numbers tbody tr").count() > 500
