@@ -15,6 +15,7 @@ from .base import ExperimentInfo, RefusedError, RunInfo, Store, TagDeleted, TagS
 from .filters import Condition, SortKey, parse_filter
 from .names import legal_name
 from .query import existing_store
+from .search import ID_START, SAYING
 from .sqlite import SqliteStore
 
 __all__ = ["RunIndex", "RunPage", "RunQuery", "read_query"]
@@ -32,7 +33,8 @@ class RunQuery:
     Attributes
     ----------
     text : str
-        MLflow's filter grammar, or words that must all occur in name, experiment, tags, model or handler.
+        MLflow's filter grammar, or words that must all occur in name, experiment, tags, model or handler; six
+        letters or more may also begin the run's id.
     experiment : str
         Name of the only experiment; '' for all.
     sort : SortKey or None
@@ -198,6 +200,6 @@ def _order_text(sort: SortKey | None) -> tuple[str, ...]:
 
 def _says(run: RunInfo, names: Mapping[str, str], word: str) -> bool:
     tags = [t for k, v in run.tags.items() if not k.startswith("mlflow.") for t in (k, v)]
-    params = [run.params.get(k, "") for k in ("model", "model.class", "dataset.kwargs.handler.class")]
+    params = [run.params.get(k, "") for k in SAYING]
     texts = [run.name, names.get(run.experiment_id, ""), *tags, *params]
-    return run.run_id.startswith(word) or any(word in t.lower() for t in texts)
+    return (len(word) >= ID_START and run.run_id.startswith(word)) or any(word in t.lower() for t in texts)

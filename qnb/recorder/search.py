@@ -7,13 +7,15 @@ from typing import Any
 
 from .filters import Condition, SortKey
 
-__all__ = ["search_statement", "selection"]
+__all__ = ["ID_START", "SAYING", "search_statement", "selection"]
 
 _TABLES = {"metric": "latest_metrics", "param": "params", "tag": "tags"}
 _COLUMN = {"run_id": "run_uuid"}
 _SORTED = {"run_name": "name", "seconds": "(end_time - start_time)"}
-_SAYING = ("model", "model.class", "dataset.class", "dataset.kwargs.handler.class")
+SAYING = ("model", "model.class", "dataset.class", "dataset.kwargs.handler.class")
 """Params in which a typed word is looked for, beside names and tags."""
+ID_START = 6
+"""Letters of a word from which on it is compared with the start of a run's id; a shorter one fits some by chance."""
 
 
 def search_statement(
@@ -76,16 +78,18 @@ def _clause(condition: Condition) -> tuple[str, list[Any]]:
 
 
 def _word(word: str) -> tuple[str, list[Any]]:
-    marks = ",".join("?" * len(_SAYING))
-    parts = (
+    marks = ",".join("?" * len(SAYING))
+    parts = [
         "instr(lower(name), ?)",
-        "instr(run_uuid, ?) = 1",
         "experiment_id IN (SELECT experiment_id FROM experiments WHERE instr(lower(name), ?))",
         "run_uuid IN (SELECT run_uuid FROM tags WHERE substr(key, 1, 7) != 'mlflow.' "
         "AND (instr(lower(key), ?) OR instr(lower(value), ?)))",
         f"run_uuid IN (SELECT run_uuid FROM params WHERE key IN ({marks}) AND instr(lower(value), ?))",  # noqa: S608
-    )
-    return f"({' OR '.join(parts)})", [word] * 5 + [*_SAYING, word]
+    ]
+    values = [word] * 4 + [*SAYING, word]
+    if len(word) >= ID_START:
+        parts, values = [*parts, "instr(run_uuid, ?) = 1"], [*values, word]
+    return f"({' OR '.join(parts)})", values
 
 
 def _comparison(column: str, condition: Condition) -> tuple[str, list[Any]]:

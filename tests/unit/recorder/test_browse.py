@@ -54,6 +54,13 @@ def test_words_are_found_in_names_tags_models_and_experiments(index: RunIndex) -
     assert _names(index, text="'; DROP TABLE runs") == []
 
 
+def test_the_start_of_an_id_is_found_and_a_single_letter_of_it_is_not(index: RunIndex) -> None:
+    run = index.page(RunQuery()).runs[0]
+    assert _names(index, text=run.run_id[:12]) == [run.name]
+    for digit in "6789":  # in no name, tag or model
+        assert _names(index, text=digit) == []
+
+
 def test_an_experiment_alone(index: RunIndex) -> None:
     page = index.page(RunQuery(experiment="second"))
     assert {r.experiment for r in page.runs} == {"second"}
