@@ -11,6 +11,7 @@ from .backtest import check_backtest
 from .columns import check_columns
 from .device import check_device
 from .expressions import check_expressions
+from .search import check_search
 from .segments import check_segments
 from .subject import Market, Subject, open_market
 from .universe import check_universe
@@ -24,6 +25,7 @@ _CHECKS: tuple[Callable[[Subject], Iterator[Problem]], ...] = (
     check_columns,
     check_backtest,
     check_device,
+    check_search,
 )
 
 

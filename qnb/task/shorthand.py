@@ -353,7 +353,8 @@ class _Expansion:
         homes = {str(home[0]) for home in self.document.links.values()}
         for key in self.values:
             if key not in SHORT_KEYS and key not in _INIT and key != "experiment_name" and key not in homes:
-                self._wrong(f"unknown key {key!r}", (key,), _near(key, SHORT_KEYS), key=True)
+                remedy = "it is for %%qtune and qnb tune -c" if key == "study" else _near(key, SHORT_KEYS)
+                self._wrong(f"unknown key {key!r}", (key,), remedy, key=True)
 
 
 def _near(name: str, known: Any) -> str:

@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..errors import ConfigError, Problem
+from ..errors import ConfigError, Problem, nearest
+from .distribution import DISTRIBUTIONS
 from .document import Document, Path, Place, dotted
 from .template import Filled
 
@@ -161,7 +162,7 @@ class _Reader:
             self._wrong(node, "nested too deeply", f"at most {MAX_DEPTH} levels")
             return None
         if str(node.tag) != _CORE + ("seq" if isinstance(node, SequenceNode) else "map"):
-            self._wrong(node, f"tag {_tag(node)} is not allowed", "a workflow holds plain values only")
+            self._wrong(node, f"tag {_tag(node)} is not allowed", _tag_remedy(node, self.tags))
             return None
         self._open.add(id(node))
         try:
@@ -249,7 +250,7 @@ class _Reader:
             return None
         if tag in (_CORE + "value", _CORE + "merge"):
             return text
-        self._wrong(node, f"tag {_tag(node)} is not allowed", "a workflow holds plain values only")
+        self._wrong(node, f"tag {_tag(node)} is not allowed", _tag_remedy(node, self.tags))
         return None
 
     def _note(self, node: Node, path: Path, key: Node | None) -> None:
@@ -284,6 +285,18 @@ class _Reader:
 
 def _tag(node: Node) -> str:
     return str(node.tag).replace(_CORE, "!!")
+
+
+def _tag_remedy(node: Node, allowed: frozenset[str]) -> str:
+    """Return the tag that may be meant and, where it stands in a run, that only a study searches."""
+    tag = _tag(node)
+    near = nearest("!" + tag.lstrip("!"), allowed or DISTRIBUTIONS, n=1)
+    meant = f"did you mean {near[0]}?" if near and near[0] != tag else ""
+    if near and not allowed:
+        return f"{meant} a run takes one value; to search a distribution use %%qtune or qnb tune -c".lstrip()
+    if meant or not allowed or tag.startswith("!!"):
+        return meant or "a workflow holds plain values only"
+    return f"valid: {', '.join(t for t in DISTRIBUTIONS if t in allowed)}"
 
 
 def _integer(text: str) -> int:

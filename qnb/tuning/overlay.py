@@ -7,8 +7,8 @@ from typing import Any
 
 from .. import registry
 from ..errors import Problem, UnknownNameError, nearest
+from ..task.distribution import is_distribution
 from ..task.document import ABSENT, Document, Path, copied, dotted, get, put
-from .space import is_distribution
 
 __all__ = ["lay_over", "named_space_for"]
 

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError, Problem, nearest
+from ..task.distribution import DISTRIBUTIONS, RANGE_KEYS, is_distribution, is_number, misspelt_key
 from ..task.document import Document, Path, copied, put, walk
 
-__all__ = ["TAGS", "Dimension", "Space", "is_distribution", "read_space"]
+__all__ = ["TAGS", "Dimension", "Space", "read_space"]
 
-TAGS = frozenset({"!uniform", "!loguniform", "!int", "!logint", "!choice"})
+TAGS = frozenset(DISTRIBUTIONS)
 """Tags of distributions."""
 
-_RANGE_KEYS = frozenset({"low", "high", "log", "step"})
 _HOLLOW = frozenset({"kwargs", "task", "config", *TAGS})  # say nothing in a name
 
 
@@ -178,18 +178,6 @@ def option_of(dimension: Dimension, label: Any) -> int:
     raise ConfigError([Problem(f"{dimension.name} has no option {label!r}", f"options: {list(dimension.labels)}")])
 
 
-def is_distribution(value: Any) -> bool:
-    """Return whether `value` is a distribution, with a tag or in the plain form."""
-    if not isinstance(value, Mapping) or not value:
-        return False
-    if len(value) == 1 and next(iter(value)) in TAGS:
-        return True
-    if set(value) == {"choices"}:
-        return isinstance(value["choices"], list)
-    plain = {"low", "high"} <= set(value) <= _RANGE_KEYS
-    return plain and any(_is_number(value[k]) for k in ("low", "high"))
-
-
 def read_space(document: Document) -> tuple[Space, list[Problem]]:
     """Return the space of a document that `qnb.task.parse.parse` read with `TAGS`, and what is wrong with it."""
     reader = _Reader(document)
@@ -220,6 +208,10 @@ class _Reader:
                 self.uses[path] = home
             if all(home != known for known, *_ in self.found):
                 self._distribution(value, home, parent)
+        elif (misspelt := misspelt_key(value)) is not None:
+            wrong, right = misspelt
+            message, remedy = f"unknown key {wrong!r} in a distribution", f"did you mean {right!r}?"
+            self.problems.append(self.document.problem(message, (*path, wrong), remedy=remedy, key=True))
         elif isinstance(value, Mapping):
             for key, item in value.items():
                 self.read(item, (*path, key), parent)
@@ -268,12 +260,12 @@ class _Reader:
         if isinstance(given, list) and len(given) in (2, 3):
             given = dict(zip(("low", "high", "step"), given, strict=False))
         example = {"!int": "!int [16, 256]", "!choice": ""}.get(tag, f"{tag or '!uniform'} [0.01, 0.3]")
-        if not isinstance(given, Mapping) or not {"low", "high"} <= set(given) <= _RANGE_KEYS:
+        if not isinstance(given, Mapping) or not {"low", "high"} <= set(given) <= RANGE_KEYS:
             self._wrong(f"{shown} needs a lower and an upper bound, received {_shown(given)}", path, f"write {example}")
             return {}
         low, high, step = given["low"], given["high"], given.get("step")
         for bound in (low, high, *([] if step is None else [step])):
-            if not _is_number(bound) or not math.isfinite(bound):
+            if not is_number(bound) or not math.isfinite(bound):
                 self._wrong(f"{shown} needs finite numbers, received {bound!r}", path, f"write {example}")
                 return {}
         whole = all(isinstance(v, int) for v in (low, high, *([] if step is None else [step])))
@@ -333,10 +325,6 @@ def _labels(options: list[Any]) -> list[Any]:
             text = str(option.get("class") or (next(iter(option)) if len(option) == 1 else ""))
         found.append(text if text and not text.startswith("!") else f"option {number}")
     return [t if found.count(t) == 1 else f"{t} {i}" for i, t in enumerate(found)]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
 def _shown(value: Any) -> str:

@@ -104,6 +104,11 @@ def test_a_study_in_a_cell(shell: InteractiveShell) -> None:
 def test_mistakes_are_told_with_their_line_in_the_cell(shell: InteractiveShell) -> None:
     with pytest.raises(UsageError, match=r"line 5: an inverted range: 0\.3 to 0\.02"):
         _tune(shell, "s", CELL.replace("[0.02, 0.3]", "[0.3, 0.02]"))
+    misspelt = CELL.replace("!loguniform", "!loguniformm")
+    for line in ("s", "s --check"):
+        magic = "qtask" if "--check" in line else "qtune"
+        with pytest.raises(UsageError, match=r"line 5: .*!loguniformm is not allowed; did you mean !loguniform\?"):
+            shell.run_cell_magic(magic, line, misspelt)
     with pytest.raises(UsageError, match=r"--trials: 0 trials; at least 1"):
         _tune(shell, "s --trials 0")
     with pytest.raises(UsageError, match="no study 's'"):

@@ -124,6 +124,10 @@ def test_the_good_one_is_good(store: Path) -> None:
         ("{deal_price: close}", "{deal_price: §clsoe}", "no field $clsoe", "$close", "error"),
         # columns
         ("col_list: [MOM]", "col_list: [§MON]", "no feature 'MON'", "'MOM'", "error"),
+        # a value that is searched
+        (
+            "num_leaves: 8", "§num_leaves: {low: 4, high: 8}", "num_leaves is a distribution", "%%qtune", "warning",
+        ),
         # segments
         (VALID, "§valid: [2018-12-01, 2019-03-31]", "overlap", "let train end before valid starts", "error"),
         (VALID, "§valid: [2019-03-31, 2019-01-01]", "ends before it starts", "swap", "error"),

@@ -10,6 +10,7 @@ import pytest
 from qnb.errors import ConfigError
 from qnb.task.document import Document
 from qnb.task.parse import parse
+from qnb.task.spec import load_task
 from qnb.tuning.plan import load_study
 from qnb.tuning.space import TAGS, Space, read_space
 
@@ -95,6 +96,39 @@ def test_what_is_wrong_is_said_with_its_line(text: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_study(f"model:\n  lightgbm:\n    learning_rate: {text}\n")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("!uniformm [0.1, 1]", "tag !uniformm is not allowed; did you mean !uniform?"),
+        ("!log_uniform [0.1, 1]", "tag !log_uniform is not allowed; did you mean !loguniform?"),
+        ("!Int [1, 9]", "tag !Int is not allowed; did you mean !int?"),
+        ("!!int [1, 9]", "tag !!int is not allowed; did you mean !int?"),
+        ("!choise [a, b]", "tag !choise is not allowed; did you mean !choice?"),
+        ("!uniformm 3", "did you mean !uniform?"),
+        ("!beta [1, 2]", "tag !beta is not allowed; valid: !uniform, !loguniform, !int, !logint, !choice"),
+        ("!!python/name:os.system", "is not allowed; a workflow holds plain values only"),
+        ("{low: 0.1, hihg: 0.3}", "unknown key 'hihg' in a distribution; did you mean 'high'?"),
+        ("{low: 0.1, high: 0.3, logg: true}", "unknown key 'logg' in a distribution; did you mean 'log'?"),
+        ("{choice: [1, 2]}", "unknown key 'choice' in a distribution; did you mean 'choices'?"),
+    ],
+)
+def test_a_misspelt_distribution_names_the_nearest_with_its_line(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_study(f"model:\n  lightgbm:\n    num_leaves: {text}\n", first_line=2)
+    assert "line 4: " in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_a_misspelt_tag_in_a_run_names_the_nearest_and_where_a_search_is() -> None:
+    remedy = r"a run takes one value; to search a distribution use %%qtune or qnb tune -c"
+    with pytest.raises(ConfigError, match=rf"line 3: .*!uniformm is not allowed; did you mean !uniform\? {remedy}"):
+        load_task("model:\n  lightgbm:\n    num_leaves: !uniformm [1, 9]\n")
+    with pytest.raises(ConfigError, match=rf"line 3: .*!uniform is not allowed; {remedy}"):
+        load_task("model:\n  lightgbm:\n    num_leaves: !uniform [1, 9]\n")
+    with pytest.raises(ConfigError, match=r"line 2: unknown key 'study'; it is for %%qtune and qnb tune"):
+        load_task("model: lightgbm\nstudy: {trials: 3}\n")
 
 
 def test_all_problems_are_told_at_once() -> None:
