@@ -66,9 +66,7 @@ class RunHandle(Waiting):
     def state(self) -> RunState:
         """The state as of now, with every event folded in."""
         with self._lock:  # a panel's thread and the notebook may ask at the same time
-            for entry in self._reader.read_new():
-                self._state.apply(entry.event, entry.seq)
-            return self._state
+            return self._state.apply_raw(self._reader.read_raw())
 
     @property
     def status(self) -> str:

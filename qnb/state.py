@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from . import events as ev
 from .journal import JournalReader
@@ -206,15 +207,9 @@ class RunState:
                 if event.stage == "fit":
                     self.training = event
             case ev.MetricLogged():
-                self.metrics[event.name] = event.value
-                if event.step is not None:
-                    curve = self.curves.setdefault(event.name, Curve())
-                    curve.steps.append(event.step)
-                    curve.values.append(event.value)
+                self._metric_logged(event.name, event.value, event.step)
             case ev.LogLine():
-                self.logs.append(Log(event.time, event.stage, event.level, event.text))
-                self.log_count += 1
-                self.warning_count += event.level in ("warning", "error")
+                self._logged(Log(event.time, event.stage, event.level, event.text))
             case ev.ArtifactSaved():
                 self.artifacts[event.name] = event
             case ev.ResourceSampled():
@@ -229,6 +224,68 @@ class RunState:
                 self.stop = event
                 self._end("interrupted" if event.interrupted else "stopped", event)
         return self
+
+    def apply_raw(self, lines: Iterable[Mapping[str, Any]]) -> RunState:
+        """Fold in lines of a journal as `qnb.journal.JournalReader.read_raw` gives them, and return self.
+
+        The state is that of `apply` event by event. What trainings emit by the hundred thousand takes a short way:
+        points of curves go to their curve without an event in between, and of a stage's progress the newest counts.
+        """
+        newest: Mapping[str, Any] | None = None
+        for raw in lines:
+            try:
+                when = raw["time"]
+                short = self._apply_shortly(raw)
+            except KeyError:  # of another version; what it lacks has a default
+                short = ""
+            if short:
+                self.last_event = when
+                if raw["seq"] > self.seq:
+                    self.seq = raw["seq"]
+                if short == "Progress":
+                    newest = raw
+                continue
+            event = ev.from_json(raw)
+            if event is not None:
+                self._progress_made(newest)
+                newest = None
+                self.apply(event, int(raw["seq"]))
+        self._progress_made(newest)
+        return self
+
+    def _apply_shortly(self, raw: Mapping[str, Any]) -> str:
+        """Fold in a line of a kind that comes often and return its kind; '' where an event has to be made of it."""
+        kind = raw.get("event", "")
+        if kind == "MetricLogged":
+            self._metric_logged(raw["name"], raw["value"], raw["step"])
+        elif kind == "LogLine":
+            self._logged(Log(raw["time"], raw["stage"], raw["level"], raw["text"]))
+        elif kind != "Progress" or self.progress_began is None or self.progress_began.stage != raw["stage"]:
+            return ""
+        return str(kind)
+
+    def _logged(self, line: Log) -> None:
+        self.logs.append(line)
+        self.log_count += 1
+        self.warning_count += line.level in ("warning", "error")
+
+    def _metric_logged(self, name: str, value: float | str, step: int | None) -> None:
+        number = float(value) if isinstance(value, str) else value
+        self.metrics[name] = number
+        if step is not None:
+            curve = self.curves.get(name)
+            if curve is None:
+                curve = self.curves[name] = Curve()
+            curve.steps.append(step)
+            curve.values.append(number)
+
+    def _progress_made(self, raw: Mapping[str, Any] | None) -> None:
+        """Fold in the newest progress of the stage that the state is in, after others of that stage."""
+        event = None if raw is None else ev.from_json(raw)
+        if event is not None:
+            last = self.last_event
+            self.apply(event)
+            self.last_event = last
 
     def _start(self, event: ev.RunStarted) -> None:
         self.status, self.started, self.ended = "running", event.time, 0.0
@@ -273,7 +330,4 @@ def fold(events: Iterable[ev.Event], state: RunState | None = None) -> RunState:
 
 def load_state(directory: Path) -> RunState:
     """Return the state of the run whose journal lies in `directory`."""
-    state = RunState()
-    for entry in JournalReader(directory).read_new():
-        state.apply(entry.event, entry.seq)
-    return state
+    return RunState().apply_raw(JournalReader(directory).read_raw())
