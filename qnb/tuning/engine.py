@@ -27,6 +27,7 @@ from ..config import Settings
 from ..errors import ConfigError, StudyError
 from ..rundir import write_atomically
 from . import events as ev
+from .attributes import trial_attributes, verdict_attributes
 from .crew import Crew, Died, ProcessCrew
 from .keeper import Keeper
 from .messages import Done, Hello, Job, Report
@@ -174,6 +175,7 @@ class StudyEngine:
 
     def _end(self, status: str, message: str) -> None:
         self._verdict(force=True)
+        self._search.describe(verdict_attributes(self.state.verdict))
         if status == "finished":
             shutil.rmtree(self._directory.path / "work", ignore_errors=True)
             for request in ("stop", "pause"):
@@ -330,12 +332,13 @@ class StudyEngine:
         state = "failed" if running.failure else "pruned" if running.pruned else "complete"
         if state == "complete" and not all(map(math.isfinite, values)):
             state, running.failure = "failed", ("NotANumber", "the value is not a number")
-        self._search.note(number, span=done[0].span if done else "", segment=self._spec.validation.segment)
+        failure = running.failure or ("", "")
+        self._search.note(number, trial_attributes(self._spec, metrics, span=_span(done), failure=failure))
         self._search.tell(number, state, values)
         parts = _parts(done)
         spent = sum(parts.get(k, 0.0) for k in ("fit", "predict", "evaluate"))
         running.own += time.perf_counter() - began
-        error, message = running.failure or ("", "")
+        error, message = failure
         self._emit(
             ev.TrialEnded(
                 trial=number, state=state, values=values if state == "complete" else [], metrics=metrics,

@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import MissingExtraError
+from .attributes import stored_name, study_attributes
 from .grid import grid_points
 from .space import Dimension, Space
 from .spec import StudySpec
@@ -32,6 +33,7 @@ STARTUP = 5
 """Complete trials before any is pruned: the verdict needs as many."""
 FEWEST = 4
 """Complete trials that importances need."""
+_RESOURCE = "rounds (first report, most)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Search:
     folder : Path
         The study's directory; its lock must be held.
     study_id : str
-        Name of the study in the storage.
+        Part of the study's name in the storage.
 
     Raises
     ------
@@ -78,14 +80,15 @@ class Search:
             self._limit = min(spec.trials, math.prod(len(v) for v in grid_points(space).values()))
         with quiet():
             self._study = optuna.create_study(
-                study_name=study_id, storage=open_storage(spec.storage, folder), load_if_exists=True,
+                study_name=stored_name(spec, study_id), storage=open_storage(spec.storage, folder), load_if_exists=True,
                 directions=[o.optuna_direction for o in spec.objectives], sampler=self._sampler(0),
                 pruner=optuna.pruners.NopPruner(),
             )  # fmt: skip
             self._study.set_metric_names([o.metric for o in spec.objectives])
+        self.describe(study_attributes(spec))
         self._trials: dict[int, Any] = {}
         self._reports: dict[int, int] = {}
-        self._resource = self._study.user_attrs.get("qnb.resource")
+        self._resource = self._study.user_attrs.get(_RESOURCE)
         self._judge = self._pruner(*self._resource) if self._resource else None
 
     @property
@@ -143,7 +146,7 @@ class Search:
             return False
         if self._resource is None:
             self._resource = [max(1, of // 20), of or 100]
-            self._study.set_user_attr("qnb.resource", self._resource)
+            self._study.set_user_attr(_RESOURCE, self._resource)
             self._judge = self._pruner(*self._resource)
         trial = self._trials[number]
         if step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
@@ -166,11 +169,18 @@ class Search:
             else:
                 self._study.tell(trial, state=states.PRUNED if state == "pruned" else states.FAIL)
 
-    def note(self, number: int, **notes: Any) -> None:
+    def describe(self, attributes: Mapping[str, Any]) -> None:
+        """Keep facts about the study, for the dashboard; those that are there already are not written again."""
+        known = self._study.user_attrs
+        for name, value in attributes.items():
+            if known.get(name) != value:
+                self._study.set_user_attr(name, value)
+
+    def note(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Keep facts beside a running trial, for the dashboard."""
         trial = self._trials.get(number)
         if trial is not None:
-            for name, value in notes.items():
+            for name, value in attributes.items():
                 trial.set_user_attr(name, value)
 
     def load_importances(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -10,9 +12,12 @@ import pytest
 
 from qnb.config import Settings, use_settings
 from qnb.errors import StudyError
+from qnb.tuning.attributes import study_attributes, trial_attributes
 from qnb.tuning.engine import manage
+from qnb.tuning.objectives import Objective
 from qnb.tuning.open import open_study
 from qnb.tuning.plan import load_study
+from qnb.tuning.spec import StudySpec, Validation
 from qnb.tuning.state import StudyState
 
 EVERYWHERE = """\
@@ -87,10 +92,36 @@ def _goes_on(settings: Settings, url: str) -> None:
     assert sorted(state.trials) == [0, 1, 2, 3]
     driver = url.replace("postgresql://", "postgresql+psycopg2://")
     storage = optuna.storages.RDBStorage(driver)
-    study = optuna.load_study(study_name=state.study_id, storage=storage)
+    study = optuna.load_study(study_name=f"s / {state.study_id}", storage=storage)
     assert {t.number: t.values for t in study.trials} == {t.number: t.values for t in state.trials.values()}
+    _tells_all(study)
     storage.remove_session()
     storage.engine.dispose()
+
+
+def _tells_all(study: optuna.Study) -> None:
+    """What ``optuna-dashboard`` shows beside parameters and values."""
+    assert study.metric_names == ["IC"]
+    about = study.user_attrs
+    assert about["searched for"] == "maximize IC on the valid segment"
+    assert about["verdict"].startswith("Too early to say. 4 complete trials")
+    best = study.best_trial
+    assert {"ICIR", "Rank IC", "Rank ICIR", "days", "segment"} <= best.user_attrs.keys()
+    assert best.user_attrs["days"].startswith("2019-")
+
+
+def test_the_dashboard_says_why_a_trial_failed_and_what_the_test_segment_is() -> None:
+    spec = StudySpec(name="s", objectives=(Objective("IC", "maximize"), Objective("ICIR", "correlation")))
+    found = trial_attributes(spec, {"IC": 0.1, "ICIR": 0.7, "loss": math.nan}, failure=("TimedOut", "took longer"))
+    assert found == {"ICIR": 0.7, "error": "TimedOut: took longer"}, "what the objective does not show, and finite"
+    told = trial_attributes(spec, {}, span="a to b", failure=("Error", "Error: no"))
+    assert told == {"days": "a to b", "segment": "valid", "error": "Error: no"}
+    assert study_attributes(spec)["searched for"] == "maximize IC, ICIR nearest to 1 on the valid segment"
+    spoilt = study_attributes(replace(spec, validation=Validation(segment="test")))
+    assert spoilt["searched for"].endswith("on the TEST segment")
+    assert "no test" in spoilt["warning"]
+    folds = study_attributes(replace(spec, validation=Validation("purged_kfold", 5)))
+    assert folds["searched for"].endswith("over 5 purged folds")
 
 
 def test_a_storage_of_the_file_that_is_not_there_has_its_line(settings: Settings) -> None:
