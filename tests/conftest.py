@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,26 @@ def shared() -> Path:
     if not (SHARED / "data" / "cn_data").is_dir():
         pytest.skip(f"needs the real market data in {SHARED} (set QNB_SHARED)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def crowding() -> Callable[[], float]:
+    """How many times longer than on an idle core things take just now; 1 on an idle machine.
+
+    A limit in seconds that a test measures is multiplied with it: what is promised is promised of a machine that has
+    nothing else to do, and the other tests run beside this one.
+    """
+    return _crowding
+
+
+def _crowding() -> float:
+    ratios = []
+    for _ in range(5):
+        began, worked = time.perf_counter(), time.thread_time()
+        while time.thread_time() - worked < 0.02:
+            sum(range(2000))
+        ratios.append((time.perf_counter() - began) / 0.02)
+    return max(1.0, *sorted(ratios)[2:])
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ this user's own workers read. Modules of the user that changed on disk since the
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -70,10 +70,14 @@ def fresh_modules(folders: Iterable[str | Path]) -> Iterator[tuple[str, ...]]:
     roots = tuple(f"{Path(folder).resolve()}{os.sep}" for folder in folders if folder)
     own = _own_modules(roots)
     dropped: tuple[str, ...] = ()
-    if any(name in _seen and _seen[name] != mark for name, mark in own.items()):
+    changed = [mark[0] for name, mark in own.items() if name in _seen and _seen[name] != mark]
+    if changed:
         dropped = tuple(own)
         for name in own:
             sys.modules.pop(name, None)
+        for file in changed:  # Python takes what it compiled for fresh if the second and the size are the same
+            with contextlib.suppress(OSError, NotImplementedError):
+                os.unlink(importlib.util.cache_from_source(file))
         _seen.clear()
         importlib.invalidate_caches()
     try:

@@ -38,13 +38,17 @@ def postgres() -> Iterator[str]:
         user = pwd.getpwnam("postgres")
         os.chown(base, user.pw_uid, user.pw_gid)
         as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    password, data, port = base / "password", str(base / "data"), free_port()
+    password, data = base / "password", str(base / "data")
     password.write_text("hunter2\n")
     make = [str(programs / "initdb"), "-D", data, "-U", "qnb", "-A", "scram-sha-256", f"--pwfile={password}"]
     subprocess.run([*as_user, *make, "--no-sync"], check=True, capture_output=True)
-    options = f"-p {port} -k {base} -c listen_addresses=127.0.0.1 -c fsync=off"
-    control = [*as_user, str(programs / "pg_ctl"), "-D", data, "-w"]
-    subprocess.run([*control, "-o", options, "-l", str(base / "log"), "start"], check=True, stdout=subprocess.DEVNULL)
+    control = [*as_user, str(programs / "pg_ctl"), "-D", data, "-w", "-t", "200"]
+    for attempt in range(3):  # another process may take the free port first
+        port = free_port()
+        options = f"-p {port} -k {base} -c listen_addresses=127.0.0.1 -c fsync=off"
+        start = [*control, "-o", options, "-l", str(base / "log"), "start"]
+        if subprocess.run(start, check=attempt == 2, stdout=subprocess.DEVNULL).returncode == 0:
+            break
     try:
         make_db = ["createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "qnb", "mlflow"]
         subprocess.run(make_db, check=True, env={**os.environ, "PGPASSWORD": "hunter2"})

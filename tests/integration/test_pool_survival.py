@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,12 @@ pytestmark = [
 
 MODEL = """
 import time
+from pathlib import Path
 import pandas as pd
 from qnb.errors import RunStopped
 from qnb.events import MetricLogged
+
+HOLD = Path(__file__).with_name("hold")  # as long as it is there, no run comes to its end
 
 
 class Counting:
@@ -57,6 +61,8 @@ class Counting:
             time.sleep(self.wait)
             context.emit(MetricLogged(name="train.l2", value=1 / i, step=i))
             mark.write_text(str(i))
+            while i == self.n - 1 and HOLD.exists() and not context.should_stop():
+                time.sleep(0.01)
             if context.should_stop():
                 raise RunStopped(f"at step {i}")
 
@@ -125,7 +131,17 @@ class Notebook:
         self._manager.shutdown_kernel(now=kill)
 
 
-def until(condition: Callable[[], Any], *, seconds: float, what: str) -> Any:
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep runs from ending, however long what is done meanwhile takes on this machine."""
+    (folder / "hold").touch()
+    try:
+        yield
+    finally:
+        (folder / "hold").unlink()
+
+
+def until(condition: Callable[[], Any], *, what: str, seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -142,7 +158,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "counting.py").write_text(MODEL, encoding="utf-8")
     (tmp_path / "tmp").mkdir()
     yield tmp_path
-    end = time.monotonic() + 40
+    end = time.monotonic() + 90
     while processes(tmp_path) and time.monotonic() < end:
         time.sleep(0.05)
     left = processes(tmp_path)
@@ -180,25 +196,28 @@ def assert_whole(run: RunHandle, n: int) -> None:
     assert len(run.recorder.metric_history("train.l2")) >= n
 
 
-def test_killed_notebook_loses_nothing_and_the_next_one_finds_its_runs(folder: Path) -> None:
+def test_killed_notebook_loses_nothing_and_the_next_one_finds_its_runs(
+    folder: Path, crowding: Callable[[], float]
+) -> None:
     names = ["a", "b", "waits"]
     for loop in range(LOOPS):
         n = 100
-        notebook = Notebook(folder)
-        notebook.run("%load_ext qnb")
-        for name in names:
-            notebook.run(cell(f"{name}{loop}", n))
-        if loop % 2 == 0:  # else at any moment, also before the pool is there
-            until(lambda k=loop: handles(folder)[f"a{k}"].state.curves, seconds=60, what="it trains")
-        time.sleep(random.uniform(0, 0.7))
-        notebook.close(kill=True)
-        time.sleep(random.uniform(0, 0.3))
+        with held(folder):
+            notebook = Notebook(folder)
+            notebook.run("%load_ext qnb")
+            for name in names:
+                notebook.run(cell(f"{name}{loop}", n))
+            if loop % 2 == 0:  # else at any moment, also before the pool is there
+                until(lambda k=loop: handles(folder)[f"a{k}"].state.curves, what="it trains")
+            time.sleep(random.uniform(0, 0.7))
+            notebook.close(kill=True)
+            time.sleep(random.uniform(0, 0.3))
 
-        again = Notebook(folder)
-        began = time.monotonic()
-        said = again.run("%load_ext qnb")
-        shown = again.run(f"from qnb.session import current_session as s\nprint(s().find('a{loop}').state.seq > 0)")
-        assert time.monotonic() - began < 2.0
+            again = Notebook(folder)
+            began = time.monotonic()
+            said = again.run("%load_ext qnb")
+            shown = again.run(f"from qnb.session import current_session as s\nprint(s().find('a{loop}').state.seq > 0)")
+            assert time.monotonic() - began < 2.0 * crowding()
         assert "still going" in said
         assert f"waits{loop}" in said
         assert shown.strip() == "True"
@@ -209,20 +228,21 @@ def test_killed_notebook_loses_nothing_and_the_next_one_finds_its_runs(folder: P
         again.close()
 
 
-def test_killed_worker_is_noticed_and_others_are_unaffected(folder: Path) -> None:
+def test_killed_worker_is_noticed_and_others_are_unaffected(folder: Path, crowding: Callable[[], float]) -> None:
     notebook = Notebook(folder)
     notebook.run("%load_ext qnb")
     for loop in range(LOOPS):
         retries = loop % 2
-        notebook.run(cell(f"victim{loop}", 150, f"--retries {retries}"))
-        notebook.run(cell(f"other{loop}", 150))
-        victim, other = (handles(folder)[f"{name}{loop}"] for name in ("victim", "other"))
-        until(lambda v=victim, o=other: v.state.curves and o.state.curves, seconds=60, what="both train")
-        time.sleep(random.uniform(0, 1.0))
-        os.kill(victim.state.pid, signal.SIGKILL)
-        began = time.monotonic()
-        until(lambda v=victim: v.status != "running", seconds=5, what="the death is told")
-        assert time.monotonic() - began < 1.0
+        with held(folder):
+            notebook.run(cell(f"victim{loop}", 150, f"--retries {retries}"))
+            notebook.run(cell(f"other{loop}", 150))
+            victim, other = (handles(folder)[f"{name}{loop}"] for name in ("victim", "other"))
+            until(lambda v=victim, o=other: v.state.curves and o.state.curves, what="both train")
+            time.sleep(random.uniform(0, 1.0))
+            os.kill(victim.state.pid, signal.SIGKILL)
+            began = time.monotonic()
+            until(lambda v=victim: v.status != "running", what="the death is told")
+            assert time.monotonic() - began < 1.0 * crowding()
         if retries:
             victim.wait(60)
             assert victim.status == "finished", victim.error
@@ -230,7 +250,7 @@ def test_killed_worker_is_noticed_and_others_are_unaffected(folder: Path) -> Non
             assert list(victim.state.curves["train.l2"].steps) == list(range(1, 151))  # it went on from its checkpoint
         else:
             assert victim.status == "failed"
-            until(lambda v=victim: v.recorder.status == "FAILED", seconds=10, what="its recorder is ended")
+            until(lambda v=victim: v.recorder.status == "FAILED", what="its recorder is ended")
         assert_whole(other.wait(60), 150)
         assert other.state.attempt == 1
     notebook.close()
@@ -239,20 +259,21 @@ def test_killed_worker_is_noticed_and_others_are_unaffected(folder: Path) -> Non
 def test_everything_killed_at_once_and_taken_over(folder: Path) -> None:
     """Notebook, owner, fork server and one of two workers die together; the other worker goes on."""
     for loop in range(LOOPS):
-        notebook = Notebook(folder)
-        notebook.run("%load_ext qnb")
-        for name in ("dies", "lives", "waits"):
-            notebook.run(cell(f"{name}{loop}", 120))
-        dies, lives, waits = (handles(folder)[f"{name}{loop}"] for name in ("dies", "lives", "waits"))
-        until(lambda d=dies, v=lives: d.state.curves and v.state.curves, seconds=60, what="both train")
-        time.sleep(random.uniform(0, 0.5))
-        status = Place(folder).status()
-        for pid in (status["pid"], status["forks"], dies.state.pid):
-            os.kill(pid, signal.SIGKILL)
-        notebook.close(kill=True)
+        with held(folder):
+            notebook = Notebook(folder)
+            notebook.run("%load_ext qnb")
+            for name in ("dies", "lives", "waits"):
+                notebook.run(cell(f"{name}{loop}", 120))
+            dies, lives, waits = (handles(folder)[f"{name}{loop}"] for name in ("dies", "lives", "waits"))
+            until(lambda d=dies, v=lives: d.state.curves and v.state.curves, what="both train")
+            time.sleep(random.uniform(0, 0.5))
+            status = Place(folder).status()
+            for pid in (status["pid"], status["forks"], dies.state.pid):
+                os.kill(pid, signal.SIGKILL)
+            notebook.close(kill=True)
 
-        again = Notebook(folder)
-        assert "3 runs are still going" in again.run("%load_ext qnb")
+            again = Notebook(folder)
+            assert "3 runs are still going" in again.run("%load_ext qnb")
         for run in (dies, lives, waits):
             run.wait(60)
         assert dies.status == "finished", dies.error
@@ -266,9 +287,9 @@ def test_everything_killed_at_once_and_taken_over(folder: Path) -> None:
 def test_second_notebook_watches_stops_and_takes_over(folder: Path) -> None:
     first, second = Notebook(folder), Notebook(folder)
     first.run("%load_ext qnb")
-    first.run(cell("shared", 3000))
+    first.run(cell("shared", 30_000))
     shared = handles(folder)["shared"]
-    until(lambda: shared.state.curves, seconds=60, what="it trains")
+    until(lambda: shared.state.curves, what="it trains")
     assert "1 run is still going: shared" in second.run("%load_ext qnb")
     second.run("from qnb.session import current_session as s; from qnb.panels.live import LivePanel")
     note = second.run("print(LivePanel(s().find('shared')).view['notes'])")
@@ -276,10 +297,10 @@ def test_second_notebook_watches_stops_and_takes_over(folder: Path) -> None:
     owner = Place(folder).status()["pid"]
     os.kill(owner, signal.SIGKILL)
     first.close(kill=True)
-    until(lambda: Place(folder).wake(), seconds=40, what="the second one has started an owner")
-    until(lambda: Place(folder).status()["pid"] != owner, seconds=40, what="it says so")
+    until(lambda: Place(folder).wake(), what="the second one has started an owner")
+    until(lambda: Place(folder).status()["pid"] != owner, what="it says so")
     second.run("%qstop shared")
-    assert shared.wait(40).status == "stopped"
+    assert shared.wait(60).status == "stopped"
     assert shared.state.attempt == 1
     second.close()
 
@@ -291,25 +312,25 @@ def test_of_many_owners_one_remains(folder: Path) -> None:
         place.register()  # this process is a client, so that the winner stays
         command = [sys.executable, "-m", "qnb.pool.owner", str(folder)]
         racers = [subprocess.Popen(command, env=env, cwd=folder) for _ in range(4)]
-        until(lambda r=racers: sum(p.poll() is None for p in r) == 1, seconds=30, what="one is left")
-        until(place.wake, seconds=10, what="it listens")
+        until(lambda r=racers: sum(p.poll() is None for p in r) == 1, what="one is left")
+        until(place.wake, what="it listens")
         assert [p.returncode for p in racers if p.returncode is not None] == [0, 0, 0]
         place.forget()
         place.wake()
         for racer in racers:
-            assert racer.wait(20) == 0
+            assert racer.wait(60) == 0
 
 
 def test_restart_of_the_machine_interrupts_and_resume_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(folder / "tmp"))
     session = Session(Settings(work_dir=folder))
     task, settings, _ = session.load(cell("x", 150).partition("\n")[2], source="cell")
-    run = session.submit(task, settings, name="rebooted", backend="inline")
-    until(
-        lambda: len(run.state.curves.get("train.l2", [[]]).steps if run.state.curves else []) > 5, seconds=30, what=""
-    )
-    run.stop()
-    run.wait(20)
+    with held(folder):
+        run = session.submit(task, settings, name="rebooted", backend="inline")
+        until(lambda: run.metrics.get("train.l2", 1.0) < 1 / 5, what="it is beyond the fifth step")
+        run.stop()
+        run.wait(60)
+    until(lambda: not session._pool_here("inline").going(), what="nobody writes its journal any more")
     # As the journal of a run looks after a restart: it began under another boot and has no ending.
     journal = run.directory.path / "journal.ndjson"
     lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
@@ -323,7 +344,7 @@ def test_restart_of_the_machine_interrupts_and_resume_goes_on(folder: Path, monk
     later = Session(Settings(work_dir=folder))
     assert [h.name for h in later.attach()] == ["rebooted"]
     again = later.find("rebooted")
-    until(lambda: again.status == "interrupted", seconds=20, what="it is marked")
+    until(lambda: again.status == "interrupted", what="it is marked")
     assert again.state.stop is not None
     assert again.state.stop.reason.startswith("The machine restarted at ")
     assert again.state.stop.resumable
@@ -333,7 +354,7 @@ def test_restart_of_the_machine_interrupts_and_resume_goes_on(folder: Path, monk
     assert list(again.state.curves["train.l2"].steps) == list(range(1, 151))
     assert steps > 5
     later.close()
-    assert later.pool(folder).wait_gone(30)
+    assert later.pool(folder).wait_gone(90)
     session.close()
 
 

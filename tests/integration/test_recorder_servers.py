@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +56,26 @@ def round_trip(uri: str) -> Recorder:
 @pytest.fixture(scope="module")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """MLflow's own server, which keeps the artifacts, too."""
-    folder = tmp_path_factory.mktemp("server")
-    port = free_port()
+    for _ in range(3):  # another process may take the free port first
+        folder = tmp_path_factory.mktemp("server")
+        port = free_port()
+        server = _start_mlflow(folder, port)
+        if _answers(server, port):
+            break
+    else:
+        pytest.fail((folder / "log").read_text())
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, 15)
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, 9)
+            server.wait()
+
+
+def _start_mlflow(folder: Path, port: int) -> subprocess.Popen[bytes]:
     command = [
         sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
         "--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
@@ -65,19 +83,32 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ]  # fmt: skip
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
-                break
-            except (urllib.error.URLError, OSError):
-                assert server.poll() is None, (folder / "log").read_text()
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(20)
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
+
+
+def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until the server answers; False when it has ended."""
+    end = time.monotonic() + 150
+    while server.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+            return True
+        except (urllib.error.URLError, OSError):
+            assert time.monotonic() < end, "the server does not answer"
+            time.sleep(0.1)
+    return False
+
+
+def _told(uri: str) -> tuple[str, float]:
+    """Return what is said of the store at `uri`, and the seconds until then where the libraries are loaded."""
+    facade = RecorderFacade()
+    seconds = []
+    for _ in range(3):
+        began = time.monotonic()
+        with facade.uri_context(uri), pytest.raises(RecorderError) as caught:
+            facade.list_experiments()
+        seconds.append(time.monotonic() - began)
+    return str(caught.value), min(seconds)
 
 
 @pytest.mark.slow
@@ -93,25 +124,23 @@ def test_runs_are_kept_by_mlflows_server(mlflow_server: str, tmp_path: Path) -> 
         recorder.load_object("pred.pkl")
 
 
-def test_a_server_that_is_not_there_is_told_within_seconds() -> None:
-    facade = RecorderFacade()
-    began = time.monotonic()
-    with facade.uri_context(f"http://me:hunter2@127.0.0.1:{free_port()}"), pytest.raises(RecorderError) as caught:
-        facade.list_experiments()
-    assert time.monotonic() - began < 3
-    assert "hunter2" not in str(caught.value)
-    assert "start the server" in str(caught.value)
+def test_a_server_that_is_not_there_is_told_within_seconds(crowding: Callable[[], float]) -> None:
+    with socket.socket() as taken:  # and nobody listens there
+        taken.bind(("127.0.0.1", 0))
+        told, seconds = _told(f"http://me:hunter2@127.0.0.1:{taken.getsockname()[1]}")
+    assert seconds < 3 * crowding()
+    assert "hunter2" not in told
+    assert "start the server" in told
 
 
-def test_a_server_that_says_nothing_is_told_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_says_nothing_is_told_within_seconds(
+    monkeypatch: pytest.MonkeyPatch, crowding: Callable[[], float]
+) -> None:
     monkeypatch.setattr("qnb.recorder.probe.CONNECT_SECONDS", 0.5)
-    facade = RecorderFacade()
-    began = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with facade.uri_context(uri), pytest.raises(RecorderError, match="no answer within"):
-            facade.list_experiments()
-    assert time.monotonic() - began < 5
+        told, seconds = _told(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert "no answer within" in told
+    assert seconds < 5 * crowding()
 
 
 def test_a_database_without_its_driver_names_the_package() -> None:
@@ -131,14 +160,11 @@ def test_a_host_without_a_name_is_told() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_wrong_password_is_told_at_once(postgres: str) -> None:
-    facade = RecorderFacade()
-    began = time.monotonic()
-    with facade.uri_context(postgres.replace("hunter2", "hunter3")), pytest.raises(RecorderError) as caught:
-        facade.list_experiments()
-    assert "refuses the connection" in str(caught.value)
-    assert "hunter3" not in str(caught.value)
-    assert time.monotonic() - began < 10
+def test_a_wrong_password_is_told_at_once(postgres: str, crowding: Callable[[], float]) -> None:
+    told, seconds = _told(postgres.replace("hunter2", "hunter3"))
+    assert "refuses the connection" in told
+    assert "hunter3" not in told
+    assert seconds < 5 * crowding()
 
 
 @pytest.mark.slow
@@ -147,7 +173,7 @@ def test_processes_make_the_tables_of_a_new_postgresql_at_once(postgres: str, tm
     processes = [
         subprocess.Popen([*command, f"r{k}"], stderr=subprocess.PIPE, text=True, cwd=tmp_path) for k in range(2)
     ]
-    failures = [error for p in processes for error in [p.communicate(timeout=120)[1]] if p.returncode]
+    failures = [error for p in processes for error in [p.communicate(timeout=250)[1]] if p.returncode]
     assert not failures
     facade = RecorderFacade()
     with facade.uri_context(postgres):

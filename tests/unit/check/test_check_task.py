@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -263,7 +264,9 @@ def test_a_broken_calendar_is_a_problem_of_the_provider(tmp_path: Path) -> None:
     assert problem.line == 1
 
 
-def test_the_real_market_in_under_two_seconds_without_heavy_libraries(cn_data: Path) -> None:
+def test_the_real_market_in_under_two_seconds_without_heavy_libraries(
+    cn_data: Path, crowding: Callable[[], float]
+) -> None:
     workflow = Path(__file__).resolve().parents[2] / "workflows" / "lightgbm_inline.yaml"
     code = f"""
 import sys
@@ -275,8 +278,12 @@ task = load_task(Path({str(workflow)!r}).read_text(), overrides=("qlib_init.prov
 print(len(check_task(task, Settings().with_(**task.settings))))
 print(*[m for m in ("pandas", "numba", "lightgbm", "torch", "mlflow", "scipy", "plotly") if m in sys.modules])
 """
-    began = time.perf_counter()
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    seconds = time.perf_counter() - began
-    assert out.stdout.split("\n")[:2] == ["0", ""]
-    assert seconds < 4.0  # 0.5 s on an idle core
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=90)
+        seconds.append(time.perf_counter() - began)
+        assert out.stdout.split("\n")[:2] == ["0", ""]
+        if seconds[-1] < 2.0:
+            break
+    assert min(seconds) < 2.0 * crowding()  # 0.5 s on an idle core

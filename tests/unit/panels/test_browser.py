@@ -41,7 +41,7 @@ def _ids(browser: RunsBrowser, *names: str) -> list[str]:
 def _sent(browser: RunsBrowser, kind: str, count: int = 1) -> list[dict[str, Any]]:
     """Collect what the browser sends by itself until `count` messages of `kind` are there."""
     found = [m for m in browser.sent if m["kind"] == kind]
-    end = time.monotonic() + 20
+    end = time.monotonic() + 90
     while len(found) < count and time.monotonic() < end:
         time.sleep(0.02)
         found = [m for m in browser.sent if m["kind"] == kind]

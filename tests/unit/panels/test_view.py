@@ -200,11 +200,13 @@ def test_panel_of_a_hundred_thousand_events_is_drawn_in_time() -> None:
     state = fold(
         ev.MetricLogged(name=name, value=math.sin(i), step=i) for i in range(50_000) for name in ("l.train", "l.valid")
     )
-    began = time.perf_counter()
-    for _ in range(5):
+    best = math.inf
+    for _ in range(20):
+        began = time.perf_counter()
         run_view(state)
         log_view(state)
-    assert (time.perf_counter() - began) / 5 < 0.1
+        best = min(best, time.perf_counter() - began)
+    assert best < 0.05
 
 
 def test_static_form_escapes_everything_of_the_run() -> None:

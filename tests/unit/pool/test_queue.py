@@ -81,7 +81,7 @@ def ticket(folder: Path, name: str, **values: int) -> Ticket:
 
 
 def soon(condition: object) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end
         time.sleep(0.005)

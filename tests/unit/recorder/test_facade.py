@@ -233,7 +233,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, int]
         how: subprocess.Popen([sys.executable, "-c", ENDINGS, how, uri], stderr=subprocess.DEVNULL, cwd=folder)
         for how in ("fall off", "exit", "raise", "sigterm")
     }
-    return uri, {how: process.wait(60) for how, process in processes.items()}
+    return uri, {how: process.wait(200) for how, process in processes.items()}
 
 
 @pytest.mark.parametrize(

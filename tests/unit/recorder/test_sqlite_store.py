@@ -243,7 +243,7 @@ def test_the_empty_store_is_made_once_and_ahead_if_asked(tmp_path: Path, monkeyp
     monkeypatch.setattr("qnb.recorder.template._make", make)
     for _ in range(3):
         prepare()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while not (made and made[0].exists()) and time.monotonic() < end:
         time.sleep(0.01)
     time.sleep(0.05)

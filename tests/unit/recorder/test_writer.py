@@ -54,7 +54,7 @@ def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path / "unwritten", run_id="r1", uri="http://me:hunter2@h")
 
 
-def wait_for(condition: object, seconds: float = 5.0) -> None:
+def wait_for(condition: object, seconds: float = 60.0) -> None:
     """Wait until `condition()` holds."""
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]

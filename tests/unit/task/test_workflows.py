@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,13 @@ def test_models_of_issue_are_there() -> None:
         assert any(m.kind == "model" for m in kinds_of(name))
 
 
-def test_reading_a_workflow_takes_milliseconds() -> None:
+def test_reading_a_workflow_takes_milliseconds(crowding: Callable[[], float]) -> None:
     text = (WORKFLOWS / "lightgbm_alpha158.yaml").read_text()
-    seconds = []
-    for _ in range(5):
+    best = float("inf")
+    for _ in range(50):
         began = time.perf_counter()
         parse(text)
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < 0.03
+        best = min(best, time.perf_counter() - began)
+        if best < 0.03:
+            break
+    assert best < 0.03 * crowding()
