@@ -1,6 +1,6 @@
 const ICONS = { waiting: "○", running: "◔", finished: "✓", failed: "✕", stopped: "■" };
 const POLL_MS = 2000;
-const TYPING_MS = 150;
+const TYPING_MS = 40;
 
 class Browser {
   constructor(model, el) {
@@ -32,7 +32,7 @@ class Browser {
   build(el) {
     this.experiment = h("select", { class: "qnb-select", "aria-label": "Experiment", onchange: () => this.query() });
     this.text = h("input", { class: "qnb-filter", type: "search", spellcheck: "false", autocomplete: "off", "aria-label": "Filter runs", placeholder: "metrics.IC > 0.04, or type a word", value: this.first.text || "" });
-    this.text.addEventListener("input", () => { clearTimeout(this.typing); this.typing = setTimeout(() => this.query(), TYPING_MS); });
+    this.text.addEventListener("input", () => { clearTimeout(this.typing); this.typing = setTimeout(() => this.typed(), TYPING_MS); });
     this.text.addEventListener("keydown", (e) => { if (e.key === "Enter") { clearTimeout(this.typing); this.query(); } else if (e.key === "ArrowDown") { e.preventDefault(); this.focusRow(0); } });
     this.count = h("span", { class: "qnb-count", role: "status", "aria-live": "polite" });
     const refresh = h("button", { type: "button", class: "qnb-button", text: "Refresh", onclick: () => this.query() });
@@ -78,7 +78,7 @@ class Browser {
   received(message) {
     const then = this.waiting.get(message.seq);
     this.waiting.delete(message.seq);
-    if (message.kind === "error") { if (message.to === "query") this.busy = false; this.fail(message.text); return; }
+    if (message.kind === "error") { this.fail(message.text); if (message.to === "query") this.answered(); return; }
     if (message.kind === "curves") { for (const [id, v] of Object.entries(message.curves)) this.curves.set(id, v); this.drawCurves(); return; }
     if (message.kind === "comparison") {
       if (JSON.stringify(message.ids) === JSON.stringify(this.comparing)) { this.view = message.view; this.drawComparison(); }
@@ -88,20 +88,30 @@ class Browser {
   }
 
   request(offset) {
-    return { kind: "query", text: this.text.value, experiment: this.experiment.value, sort: this.sort, columns: this.columns.map((c) => c.key), offset };
+    return { kind: "query", text: this.text.value, experiment: this.experiment.value, sort: this.sort, columns: this.columns.map((c) => c.key), offset, depth: this.depth?.text === this.text.value ? 1e9 : 0 };
   }
 
   query() {
     this.busy = true;
-    const mine = this.send(this.request(0), (page) => { if (mine === this.newest) { this.busy = false; this.page(page); } });
+    const mine = this.send(this.request(0), (page) => { if (mine === this.newest) { this.page(page); this.answered(); } });
     this.newest = mine;
+  }
+
+  typed() { // one question at a time, so that a slow store answers what stands there now and not every letter
+    if (this.busy) this.again = true;
+    else this.query();
+  }
+
+  answered() {
+    this.busy = false;
+    if (this.again) { this.again = false; this.query(); }
   }
 
   more() {
     if (this.busy || this.rows.length >= this.matching) return;
     this.busy = true;
     const at = this.rows.filter((r) => !r.id.startsWith("dir:")).length;
-    this.send(this.request(at), (page) => { this.busy = false; this.rows.push(...page.rows.filter((r) => !this.rows.some((o) => o.id === r.id))); this.drawRows(); });
+    this.send(this.request(at), (page) => { this.busy = false; this.counts(page); this.rows.push(...page.rows.filter((r) => !this.rows.some((o) => o.id === r.id))); this.drawRows(); });
   }
 
   poll() {
@@ -113,8 +123,7 @@ class Browser {
   page(page) {
     this.fail("");
     this.rows = page.rows;
-    this.matching = page.matching;
-    this.total = page.total;
+    this.counts(page);
     this.columns = page.columns;
     const names = ["", ...page.experiments];
     if (this.experiment.childNodes.length !== names.length) {
@@ -125,6 +134,24 @@ class Browser {
     this.drawChips();
     this.drawHead();
     this.drawRows();
+  }
+
+  counts(page) {
+    this.matching = page.matching;
+    this.total = page.total;
+    this.searched = page.searched;
+  }
+
+  // A store that is not an SQLite file has no count and is looked through a page at a time: what was not is said.
+  counted() {
+    const n = (k) => k.toLocaleString("en");
+    if (this.searched && this.matching >= this.searched) return ["more than ", h("b", { text: n(this.matching) }), " runs"];
+    if (this.searched) {
+      const deeper = () => { this.depth = { text: this.text.value }; this.count.textContent = "searching…"; this.query(); };
+      return [h("b", { text: n(this.matching) }), ` of the newest ${n(this.searched)} runs `, h("button", { type: "button", class: "qnb-button", text: "Search all", onclick: deeper })];
+    }
+    if (this.matching === this.total) return [h("b", { text: n(this.total) }), this.total === 1 ? " run" : " runs"];
+    return [h("b", { text: n(this.matching) }), ` of ${n(this.total)} runs`];
   }
 
   fail(text) {
@@ -188,8 +215,7 @@ class Browser {
 
   drawRows() {
     const focused = this.body.contains(document.activeElement) && document.activeElement.tagName === "TR";
-    const shown = this.matching === this.total ? [h("b", { text: this.total.toLocaleString("en") }), this.total === 1 ? " run" : " runs"] : [h("b", { text: this.matching.toLocaleString("en") }), ` of ${this.total.toLocaleString("en")} runs`];
-    this.count.replaceChildren(...shown);
+    this.count.replaceChildren(...this.counted());
     this.active = Math.min(this.active, Math.max(0, this.rows.length - 1));
     this.body.replaceChildren(...this.rows.map((r, i) => this.row(r, i)));
     if (!this.rows.length) this.body.append(h("tr", {}, h("td", { class: "qnb-empty", colspan: this.columns.length + 2 }, ...this.empty())));
@@ -199,7 +225,7 @@ class Browser {
   }
 
   empty() {
-    if (this.total) return [`No run matches. ${this.total.toLocaleString("en")} without the filter. `, h("button", { type: "button", class: "qnb-button", text: "Clear filter", onclick: () => { this.text.value = ""; this.experiment.value = ""; this.query(); } })];
+    if (this.total) return [`No run matches${this.searched ? ` in the newest ${this.searched.toLocaleString("en")}` : ""}. ${this.total.toLocaleString("en")} without the filter. `, h("button", { type: "button", class: "qnb-button", text: "Clear filter", onclick: () => { this.text.value = ""; this.experiment.value = ""; this.query(); } })];
     return ["No runs yet. Run a %%qtask cell, or ", h("code", { text: "qnb demo" }), " in a shell."];
   }
 

@@ -18,7 +18,7 @@ from IPython.display import display
 from ..config import Settings
 from ..errors import ConfigError, QnbError
 from ..recorder.base import RunInfo
-from ..recorder.browse import RunIndex, RunQuery
+from ..recorder.browse import SCANNED, RunIndex, RunQuery
 from ..reports.numbers import counted
 from .browser_rows import COLUMNS, Rows, column_of, sort_key
 from .browser_static import runs_html, runs_text
@@ -91,7 +91,7 @@ class RunsBrowser(anywidget.AnyWidget):
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the reply to a request of the front end; None where it comes later or there is none.
 
-        ``query`` (text, experiment, sort, columns, offset), ``keys``, ``curves`` (ids), ``compare`` (ids),
+        ``query`` (text, experiment, sort, columns, offset, depth), ``keys``, ``curves`` (ids), ``compare`` (ids),
         ``open`` and ``what_if`` (id), ``cell`` (id), ``tag`` and ``untag`` (ids, key, value), ``rename`` (id, name),
         ``ask_delete`` (ids), which gives names and a token, and ``delete`` (token).
 
@@ -140,7 +140,7 @@ class RunsBrowser(anywidget.AnyWidget):
         by = sort_key(str(sort.get("key", "")), descending=bool(sort.get("descending"))) if sort else None
         query = RunQuery(
             str(request.get("text", "")), str(request.get("experiment", "")), by, int(request.get("offset", 0)),
-            min(int(request.get("limit", self._limit)), 1000),
+            min(int(request.get("limit", self._limit)), 1000), max(SCANNED, int(request.get("depth", 0))),
         )  # fmt: skip
         columns = [str(c) for c in request.get("columns", COLUMNS)][:60]
         return self._page(query, columns)
@@ -162,6 +162,7 @@ class RunsBrowser(anywidget.AnyWidget):
             "offset": query.offset,
             "matching": page.matching + len(extra),
             "total": page.total + len(extra),
+            "searched": page.searched,
             "columns": [column_of(c).to_json() for c in columns],
             "experiments": [e.name for e in self._index.experiments()],
         }

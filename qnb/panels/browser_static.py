@@ -56,8 +56,16 @@ def _count(page: Mapping[str, Any]) -> str:
     if not page["total"] and not page["rows"]:
         return "No runs yet. Run a %%qtask cell, or `qnb demo` in a shell."
     if not page["rows"]:
-        return f"No run matches. {page['total']:,} without the filter."
+        where = f" in the newest {page['searched']:,}" if page.get("searched") else ""
+        return f"No run matches{where}. {page['total']:,} without the filter."
     shown, matching = len(page["rows"]), page["matching"]
+    if page.get("searched"):
+        what = (
+            f"{matching:,} of the newest {page['searched']:,} runs"
+            if matching < page["searched"]
+            else (f"more than {matching:,} runs")
+        )
+        return f"{what}, the first {shown} shown"
     what = f"{matching:,} of {page['total']:,} runs" if matching != page["total"] else f"{page['total']:,} runs"
     return what if shown >= matching else f"{what}, the first {shown} shown"
 

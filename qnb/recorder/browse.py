@@ -1,14 +1,16 @@
 """Pages of runs for a browser: find, sort, count, and the few changes that are made there.
 
 An SQLite store answers from its indexes: the ids of all runs that fit, then the facts of one page. Any other store is
-asked through its search, and words are looked for in what it returned.
+asked through MLflow's search, a thousand runs at a time and only as far as needed: it has no count, and no words, which
+are looked for in what it returned. What has not been looked through is said, see `RunPage.searched`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, cast
 
 from ..errors import RecorderError, UnknownNameError
 from .base import ExperimentInfo, RefusedError, RunInfo, Store, TagDeleted, TagSet
@@ -18,10 +20,10 @@ from .query import existing_store
 from .search import ID_START, SAYING
 from .sqlite import SqliteStore
 
-__all__ = ["RunIndex", "RunPage", "RunQuery", "read_query"]
+__all__ = ["SCANNED", "RunIndex", "RunPage", "RunQuery", "read_query"]
 
 SCANNED = 2000
-"""Runs of a store without an index of ours that a word is looked for in."""
+"""Runs of a store without an index of ours that a word is looked for in, unless the query says to go deeper."""
 
 _GRAMMAR = re.compile(r"[=<>]|\s(?:I?LIKE|IN|IS)\s|^\s*(?i:metric|param|parameter|tag|attribute|attr|run)s?\.")
 
@@ -41,6 +43,8 @@ class RunQuery:
         None is newest first.
     offset, limit : int
         Which of the runs that fit.
+    depth : int
+        Of a store without an index, how many of the newest runs words are looked for in.
     """
 
     text: str = ""
@@ -48,15 +52,28 @@ class RunQuery:
     sort: SortKey | None = None
     offset: int = 0
     limit: int = 100
+    depth: int = SCANNED
 
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """A page of runs; `matching` fit the query, `total` are there without a filter."""
+    """A page of runs.
+
+    Attributes
+    ----------
+    runs : tuple of RunInfo
+        The page.
+    matching, total : int
+        How many fit the query, how many are there without a filter; of a store that was not looked through, as many
+        as are known.
+    searched : int
+        How many runs were looked through when there are more; 0 when all were.
+    """
 
     runs: tuple[RunInfo, ...]
     matching: int
     total: int
+    searched: int = 0
 
 
 def read_query(text: str) -> tuple[list[Condition], list[str]]:
@@ -88,6 +105,8 @@ class RunIndex:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self._scan: _Scan | None = None
+        self._total = 0
 
     def experiments(self) -> list[ExperimentInfo]:
         """Return all experiments, oldest first; none without a store."""
@@ -115,10 +134,11 @@ class RunIndex:
         if isinstance(store, SqliteStore):
             fitting = store.select(ids, conditions, [query.sort] if query.sort else [], words=words)
             runs = store.runs(fitting[query.offset : query.offset + query.limit])
-            matching, total = len(fitting), store.count(list(names))
+            page = RunPage(tuple(runs), len(fitting), store.count(list(names)))
         else:
-            runs, matching, total = _searched(store, names, ids, query, words)
-        return RunPage(tuple(replace(r, experiment=names.get(r.experiment_id, "")) for r in runs), matching, total)
+            page = self._searched(cast("_Paged", store), names, ids, query, words)
+        named = tuple(replace(r, experiment=names.get(r.experiment_id, "")) for r in page.runs)
+        return replace(page, runs=named)
 
     def run(self, run_id: str) -> RunInfo:
         """Return a run with the name of its experiment.
@@ -163,6 +183,26 @@ class RunIndex:
         """Return the store, None where none is there."""
         return existing_store(self.uri)
 
+    def _searched(
+        self, store: _Paged, names: Mapping[str, str], ids: Sequence[str], query: RunQuery, words: Sequence[str]
+    ) -> RunPage:
+        """Return a page of a store that only offers MLflow's search; a following page goes on where it stopped."""
+        by_seconds = query.sort is not None and (query.sort.kind, query.sort.key) == ("attribute", "seconds")
+        key = (tuple(ids), query.text, query.sort)
+        if query.offset == 0 or self._scan is None or self._scan.key != key:
+            text = "" if words else query.text
+            self._scan = _Scan(key, store.search_pages(ids, filter_string=text, order_by=_order_text(query.sort)))
+        scan = self._scan
+        scan.read(query.depth if words or by_seconds else query.offset + query.limit)
+        found = [r for r in scan.runs if all(_says(r, names, w.lower()) for w in words)]
+        if query.sort is not None and by_seconds:
+            found.sort(key=lambda r: r.seconds or -1.0, reverse=query.sort.descending)
+        if not query.text and not query.experiment:
+            self._total = len(scan.runs)
+        runs = tuple(found[query.offset : query.offset + query.limit])
+        total = max(self._total, len(scan.runs) if words and not query.experiment else len(found))
+        return RunPage(runs, len(found), total, 0 if scan.ended else len(scan.runs))
+
     def _store(self) -> Store:
         store = existing_store(self.uri)
         if store is None:
@@ -177,19 +217,31 @@ def _own_tag(key: str) -> str:
     return name
 
 
-def _searched(
-    store: Store, names: Mapping[str, str], ids: Sequence[str], query: RunQuery, words: Sequence[str]
-) -> tuple[list[RunInfo], int, int]:
-    """Page through a store that only offers MLflow's search; counts end at `SCANNED`."""
-    order = _order_text(query.sort)
-    most = max(SCANNED, query.offset + query.limit)
-    found = store.search(ids, filter_string="" if words else query.text, max_results=most, order_by=order)
-    if words:
-        found = [r for r in found if all(_says(r, names, w.lower()) for w in words)]
-    if query.sort is not None and query.sort.key == "seconds" and query.sort.kind == "attribute":
-        found.sort(key=lambda r: r.seconds or -1.0, reverse=query.sort.descending)
-    total = len(found) if not query.text and not query.experiment else len(store.search(list(names), max_results=most))
-    return found[query.offset : query.offset + query.limit], len(found), total
+class _Paged(Protocol):
+    """A store that gives its runs page by page."""
+
+    def search_pages(
+        self, experiment_ids: Sequence[str], *, filter_string: str = "", order_by: Sequence[str] = ()
+    ) -> Iterator[list[RunInfo]]:
+        """Yield the runs that fit and are not deleted, newest first unless ordered."""
+
+
+class _Scan:
+    """What was read of the pages of a search."""
+
+    def __init__(self, key: object, pages: Iterator[list[RunInfo]]) -> None:
+        self.key = key
+        self.runs: list[RunInfo] = []
+        self.ended = False
+        self._pages = pages
+
+    def read(self, wanted: int) -> None:
+        """Read on until `wanted` runs and one more are there, or all."""
+        while not self.ended and len(self.runs) <= wanted:
+            page = next(self._pages, None)
+            self.ended = page is None
+            known = {r.run_id for r in self.runs}  # new runs move the others to the following page
+            self.runs += [r for r in page or () if r.run_id not in known]
 
 
 def _order_text(sort: SortKey | None) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ __all__ = ["MlflowStore", "make_tables"]
 
 LOCK_SECONDS = 120.0
 BATCH = 100
+PAGE = 1000
 METRIC_BATCH = 1000
 LOCKED_RETRIES = 6
 T = TypeVar("T")
@@ -160,22 +161,36 @@ class MlflowStore:
         """Return runs by MLflow's filter grammar, newest first unless ordered; `deleted` None means both kinds."""
         from mlflow.entities import ViewType
 
-        if not experiment_ids:
-            return []
         view = {False: ViewType.ACTIVE_ONLY, True: ViewType.DELETED_ONLY, None: ViewType.ALL}[deleted]
         found: list[RunInfo] = []
-        token = None
-        with self._translated("search runs"):
-            while len(found) < max_results:
+        for page in self._pages(experiment_ids, filter_string, view, order_by, min(PAGE, max_results)):
+            found.extend(page)
+            if len(found) >= max_results:
+                break
+        return found[:max_results]
+
+    def search_pages(
+        self, experiment_ids: Sequence[str], *, filter_string: str = "", order_by: Sequence[str] = ()
+    ) -> Iterator[list[RunInfo]]:
+        """Yield what `search` finds of runs that are not deleted, a page at a time, as far as it is asked for."""
+        from mlflow.entities import ViewType
+
+        yield from self._pages(experiment_ids, filter_string, ViewType.ACTIVE_ONLY, order_by, PAGE)
+
+    def _pages(
+        self, experiment_ids: Sequence[str], filter_string: str, view: Any, order_by: Sequence[str], size: int
+    ) -> Iterator[list[RunInfo]]:
+        token, more = None, bool(experiment_ids) and size > 0
+        while more:
+            with self._translated("search runs"):
                 page = self._client.search_runs(
                     [str(i) for i in experiment_ids], filter_string=filter_string or "", run_view_type=view,
-                    max_results=min(1000, max_results - len(found)), order_by=list(order_by) or None, page_token=token,
+                    max_results=size, order_by=list(order_by) or None, page_token=token,
                 )  # fmt: skip
-                found.extend(self._run_info(r) for r in page)
-                token = page.token
-                if not token:
-                    break
-        return found
+                found = [self._run_info(r) for r in page]
+            token = page.token
+            more = bool(token)
+            yield found
 
     def log(self, run_id: str, entries: Sequence[Entry]) -> None:
         """Write a batch; a tag that is set and deleted keeps its order."""
