@@ -97,8 +97,8 @@ class Lab:
 
     def show(self, name: str) -> None:
         """Load the page of notebook `name` anew and wait for its kernel."""
-        self.page.goto(f"{self.url}/lab/tree/{name}?token={TOKEN}&reset", timeout=60_000)
-        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        self.page.goto(f"{self.url}/lab/tree/{name}?token={TOKEN}&reset", timeout=120_000)
+        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=120_000)
         self._kernel_ready()
 
     def command(self, name: str) -> None:
@@ -109,6 +109,16 @@ class Lab:
         """Run all cells without waiting for them."""
         self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
 
+    def wait_idle(self) -> None:
+        """Wait until the kernel has done all that it was given."""
+        self._kernel_ready()
+
+    def compute(self) -> tuple[str, Path]:
+        """Return a cell that computes until the file which is returned, too, is there (five minutes at most)."""
+        go_on = self.folder / f"go_on_{time.monotonic_ns()}"
+        wait = f"not os.path.exists({str(go_on)!r}) and time.time() < end"
+        return f"import os, time\nend = time.time() + 300\nwhile {wait}:\n    sum(range(10_000))", go_on
+
     def restart_kernel(self) -> None:
         """Restart the notebook's kernel and wait until it is idle."""
         self.page.evaluate(f"async () => {{ await {CONTEXT}.session.kernel.restart(); }}")
@@ -116,11 +126,11 @@ class Lab:
 
     def _kernel_ready(self) -> None:
         ready = f"() => window.jupyterapp && {CONTEXT}?.isReady && {CONTEXT}.session?.kernel?.status === 'idle'"
-        self.page.wait_for_function(ready, timeout=60_000)
+        self.page.wait_for_function(ready, timeout=120_000)
 
 
-def until(condition: Callable[[], Any], *, seconds: float, what: str) -> Any:
-    """Return the first true value of `condition`; fail with `what` after `seconds`."""
+def until(condition: Callable[[], Any], *, what: str, seconds: float = 60) -> Any:
+    """Return the first true value of `condition`; fail with `what` after `seconds`, which no sound run ever takes."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -160,15 +170,23 @@ class serve:
         quiet = home / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
         quiet.parent.mkdir(parents=True)
         quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}', encoding="utf-8")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         env = os.environ | {
             "QNB_WORKERS": "1", "JUPYTER_CONFIG_DIR": str(home), "JUPYTER_DATA_DIR": str(home),
             "JUPYTER_RUNTIME_DIR": str(home), "IPYTHONDIR": str(home), "JUPYTERLAB_SETTINGS_DIR": str(home),
             "JUPYTERLAB_WORKSPACES_DIR": str(home),
         }  # fmt: skip
         self._log = (self._folder / "server.log").open("wb")
+        for _ in range(3):  # another process may take the free port first
+            port = self._start(env)
+            until(lambda port=port: _listens(port) or self._process.poll() is not None, seconds=120, what="a server")
+            if self._process.poll() is None:
+                return f"http://127.0.0.1:{port}"
+        pytest.fail((self._folder / "server.log").read_text()[-4000:])
+
+    def _start(self, env: dict[str, str]) -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
         self._process = subprocess.Popen(
             [
                 sys.executable, "-m", "jupyter", "lab", *LAB_FLAGS, f"--port={port}", "--ServerApp.port_retries=0",
@@ -176,13 +194,12 @@ class serve:
             ],
             cwd=self._folder, env=env, stdout=self._log, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        until(lambda: _listens(port), seconds=60, what="the server listens")
-        return f"http://127.0.0.1:{port}"
+        return port
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         try:
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

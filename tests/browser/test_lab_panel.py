@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from .conftest import Lab, task, until
@@ -24,22 +26,21 @@ def _chip(lab: Lab) -> str:
     return lab.page.locator(".qnb-panel .qnb-chip").last.inner_text().strip()
 
 
-def _wait_for(lab: Lab, word: str, seconds: float = 30) -> None:
-    until(
-        lambda: lab.page.locator(".qnb-panel").count() and word in _chip(lab), seconds=seconds, what=f"a panel {word}"
-    )
+def _wait_for(lab: Lab, word: str) -> None:
+    until(lambda: lab.page.locator(".qnb-panel").count() and word in _chip(lab), seconds=120, what=f"a panel {word}")
 
 
 def test_cell_returns_at_once_and_the_panel_lives_while_another_cell_computes(lab: Lab) -> None:
-    lab.open("live.ipynb", ["%load_ext qnb", task("slow", 400, 0.05), "import time; time.sleep(14)"])
+    computing, go_on = lab.compute()
+    lab.open("live.ipynb", ["%load_ext qnb", task("slow", 4000, 0.05), computing])
     lab.run_cells()
-    until(lambda: _prompt(lab, 0) == "[1]:", seconds=30, what="the extension is loaded")
-    until(lambda: _prompt(lab, 1) == "[2]:", seconds=10, what="the cell has returned")
+    until(lambda: _prompt(lab, 0) == "[1]:", what="the extension is loaded")
+    until(lambda: _prompt(lab, 1) == "[2]:", what="the cell has returned")
     _wait_for(lab, "Running")
-    until(lambda: _points(lab) > 2, seconds=20, what="the curve has begun")
+    until(lambda: _points(lab) > 2, what="the curve has begun")
     assert _prompt(lab, 2) == "[*]:"
     before = _points(lab)
-    until(lambda: _points(lab) > before + 10, seconds=10, what="the curve grows")
+    until(lambda: _points(lab) > before + 10, what="the curve grows")
     assert _prompt(lab, 2) == "[*]:"
     assert "l2 by iteration" in lab.page.locator(".qnb-panel").inner_text()
 
@@ -48,16 +49,17 @@ def test_cell_returns_at_once_and_the_panel_lives_while_another_cell_computes(la
     assert lab.page.evaluate("() => window.hostile === undefined")
 
     lab.page.get_by_role("button", name="Stop run slow").click()
-    _wait_for(lab, "Stopped", seconds=5)
+    _wait_for(lab, "Stopped")
     assert _prompt(lab, 2) == "[*]:"
     assert "Stopped: at iteration" in lab.page.locator(".qnb-panel").inner_text()
     assert lab.page.get_by_role("button", name="Stop run slow").count() == 0
     static = lab.page.locator(".qnb-static")
     assert not static.is_visible()
-    until(lambda: "Stopped" in (static.text_content() or ""), seconds=5, what="the static form tells the end")
+    go_on.touch()
+    until(lambda: "Stopped" in (static.text_content() or ""), what="the static form tells the end")
 
 
-def test_cell_costs_less_than_a_third_of_a_second(lab: Lab) -> None:
+def test_cell_costs_less_than_a_third_of_a_second(lab: Lab, crowding: Callable[[], float]) -> None:
     """As a person sees it, in the page; the quickest of five beside the quickest of five trivial cells."""
     tasks = [task(f"quick{i}", 1, 0.0) for i in range(5)]
     lab.open("quick.ipynb", ["%load_ext qnb", *["1 + 1"] * 5, *tasks])
@@ -68,8 +70,9 @@ def test_cell_costs_less_than_a_third_of_a_second(lab: Lab) -> None:
     )
     seconds = [lab.page.evaluate(run, cell) / 1000 for cell in range(11)]
     assert _prompt(lab, 10) == "[11]:"
-    assert min(seconds[6:]) < 0.3
-    assert min(seconds[6:]) - min(seconds[1:6]) < 0.25
+    limit = crowding()
+    assert min(seconds[6:]) < 0.3 * limit
+    assert min(seconds[6:]) - min(seconds[1:6]) < 0.25 * limit
 
 
 def test_tabs_by_keyboard_and_a_narrow_page(lab: Lab) -> None:
@@ -82,12 +85,12 @@ def test_tabs_by_keyboard_and_a_narrow_page(lab: Lab) -> None:
         panel.get_by_role("tab", name="Progress").focus()
         lab.page.keyboard.press("ArrowRight")
         assert panel.get_by_role("tab", name="Metrics").get_attribute("aria-selected") == "true"
-        assert "l2.valid" in panel.inner_text()
+        until(lambda: "l2.valid" in panel.inner_text(), what="the metrics")
         lab.page.keyboard.press("End")
         assert panel.get_by_role("tab", name="Environment").get_attribute("aria-selected") == "true"
-        until(lambda: "Store" in panel.inner_text(), seconds=10, what="where it ran")
+        until(lambda: "Store" in panel.inner_text(), what="where it ran")
         lab.page.keyboard.press("ArrowLeft")
-        assert "module_path: tiny_model.py" in panel.inner_text() or "class: Slow" in panel.inner_text()
+        until(lambda: "class: Slow" in panel.inner_text(), what="the configuration")
         lab.page.keyboard.press("Home")
         overflow = "() => { const p = document.querySelector('.qnb-panel'); return p.scrollWidth - p.clientWidth; }"
         assert lab.page.evaluate(overflow) <= 1
@@ -96,14 +99,14 @@ def test_tabs_by_keyboard_and_a_narrow_page(lab: Lab) -> None:
 
 
 def test_reload_shows_the_static_form_and_qshow_the_live_one(lab: Lab) -> None:
-    lab.open("reload.ipynb", ["%load_ext qnb", task("going", 600, 0.05)])
+    lab.open("reload.ipynb", ["%load_ext qnb", task("going", 6000, 0.05)])
     lab.run_cells()
     _wait_for(lab, "Running")
     lab.command("docmanager:save")
     lab.restart_kernel()
     lab.show("reload.ipynb")
     static = lab.page.locator(".qnb-static")
-    static.wait_for(timeout=20_000)
+    static.wait_for(timeout=60_000)
     assert "going" in static.inner_text()
     assert "%qshow" in static.inner_text()
     assert lab.page.locator(".qnb-panel").count() == 0
@@ -116,7 +119,7 @@ def test_reload_shows_the_static_form_and_qshow_the_live_one(lab: Lab) -> None:
     )
     lab.run_cells()
     _wait_for(lab, "Running")
-    before = until(lambda: _points(lab), seconds=10, what="the curve of before the restart")
-    until(lambda: _points(lab) > before + 5, seconds=10, what="the curve grows")
+    before = until(lambda: _points(lab), what="the curve of before the restart")
+    until(lambda: _points(lab) > before + 5, what="the curve grows")
     lab.page.get_by_role("button", name="Stop run going").click()
-    _wait_for(lab, "Stopped", seconds=5)
+    _wait_for(lab, "Stopped")

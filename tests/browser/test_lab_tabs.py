@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import Lab, until
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 CELL = """\
 %%qtask small
@@ -28,13 +28,14 @@ def panel(lab: Lab) -> Any:
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     lab.run_cells()
     found = lab.page.locator(".qnb-panel")
-    until(lambda: found.count() and "Finished" in found.inner_text(), seconds=120, what="the run has finished")
+    until(lambda: found.count() and "Finished" in found.inner_text(), seconds=300, what="the run has finished")
     return found
 
 
 def test_figures_of_the_backtest_are_live(lab: Lab, panel: Any) -> None:
-    assert panel.get_by_role("tab", name="Backtest").get_attribute("aria-selected") == "true"
-    until(lambda: panel.locator(".qnb-report[data-drawn]").count(), seconds=30, what="live figures")
+    chosen = panel.get_by_role("tab", name="Backtest")
+    until(lambda: chosen.get_attribute("aria-selected") == "true", what="the report, which follows the end by a moment")
+    until(lambda: panel.locator(".qnb-report[data-drawn]").count(), what="live figures")
     assert int(panel.locator(".qnb-report").get_attribute("data-drawn")) >= 9
     assert panel.locator("#figure-cumulative .js-plotly-plot .scatterlayer path.js-line").count() >= 4
     cut = (
@@ -49,23 +50,23 @@ def test_figures_of_the_backtest_are_live(lab: Lab, panel: Any) -> None:
     light = lab.page.evaluate(drawn)
     change = "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
     lab.page.evaluate(change, "JupyterLab Dark")
-    until(lambda: lab.page.evaluate(drawn) != light, seconds=10, what="figures follow the theme")
+    until(lambda: lab.page.evaluate(drawn) != light, what="figures follow the theme")
     lab.page.evaluate(change, "JupyterLab Light")
 
 
 def test_files_are_listed_and_looked_into(lab: Lab, panel: Any) -> None:
     panel.get_by_role("tab", name="Artifacts").click()
     files = panel.locator(".qnb-files")
-    until(lambda: "pred.parquet" in files.inner_text(), seconds=20, what="the list of files")
+    until(lambda: "pred.parquet" in files.inner_text(), what="the list of files")
     files.locator("[data-path='pred.parquet']").click()
-    until(lambda: panel.locator(".qnb-look table").count(), seconds=10, what="a look into the table")
+    until(lambda: panel.locator(".qnb-look table").count(), what="a look into the table")
     assert panel.locator(".qnb-look thead").inner_text().split() == ["datetime", "instrument", "score"]
     files.locator("[data-path='report/cumulative.json']").click()
-    until(lambda: panel.locator(".qnb-look .js-plotly-plot").count(), seconds=10, what="the figure")
+    until(lambda: panel.locator(".qnb-look .js-plotly-plot").count(), what="the figure")
     files.locator("[data-path='task.yaml']").click()
-    until(lambda: "num_boost_round: 10" in panel.locator(".qnb-look").inner_text(), seconds=10, what="the text")
+    until(lambda: "num_boost_round: 10" in panel.locator(".qnb-look").inner_text(), what="the text")
     lab.page.set_viewport_size({"width": 1000, "height": 1300})  # the panel is drawn anew, and what was read stays
-    until(lambda: panel.evaluate("node => node.clientWidth") < 900, seconds=5, what="the narrower panel")
+    until(lambda: panel.evaluate("node => node.clientWidth") < 900, what="the narrower panel")
     lab.page.wait_for_timeout(200)
     assert "pred.parquet" in files.inner_text()
     lab.page.set_viewport_size({"width": 1100, "height": 1300})
@@ -76,11 +77,11 @@ def test_files_are_listed_and_looked_into(lab: Lab, panel: Any) -> None:
 
 def test_configuration_and_surroundings(panel: Any) -> None:
     panel.get_by_role("tab", name="Config").click()
-    until(lambda: panel.locator(".qnb-differences").count(), seconds=10, what="differences to defaults")
+    until(lambda: panel.locator(".qnb-differences").count(), what="differences to defaults")
     rows = [" ".join(text.split()) for text in panel.locator(".qnb-differences tbody tr").all_inner_texts()]
     assert "LGBModel num_boost_round 10 1000" in rows
     panel.get_by_role("tab", name="Environment").click()
-    until(lambda: "lightgbm" in panel.inner_text(), seconds=20, what="packages")
+    until(lambda: "lightgbm" in panel.inner_text(), what="packages")
 
 
 def test_report_is_saved_and_the_cell_copied(lab: Lab, panel: Any) -> None:
@@ -89,7 +90,7 @@ def test_report_is_saved_and_the_cell_copied(lab: Lab, panel: Any) -> None:
     assert download.value.suggested_filename.startswith("small-")
     assert "<!DOCTYPE html>" in Path(download.value.path()).read_text(encoding="utf-8")[:100]
     panel.get_by_role("button", name="Copy as a cell").click()
-    until(lambda: "paste it into a new cell" in panel.inner_text(), seconds=10, what="the cell is copied")
+    until(lambda: "paste it into a new cell" in panel.inner_text(), what="the cell is copied")
     assert lab.page.evaluate("() => navigator.clipboard.readText()").strip() == CELL.strip()
 
 
