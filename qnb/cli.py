@@ -155,6 +155,11 @@ def _settings(options: argparse.Namespace, task: Task | None = None) -> Settings
 
 
 def _runs(options: argparse.Namespace) -> int:
+    if options.clean:
+        from .cleaning import clean_runs
+
+        print(clean_runs(_settings(options)))
+        return 0
     from .summary import print_runs
 
     return print_runs(

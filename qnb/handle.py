@@ -6,6 +6,7 @@ in another one, and after a restart.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import threading
 from pathlib import Path
@@ -43,6 +44,7 @@ class RunHandle(Waiting):
         self._reader = JournalReader(directory.path)
         self._state = RunState()
         self._request: Request | None = None
+        self._request_mark = (0, 0)
         self._lock = threading.Lock()
 
     @property
@@ -53,8 +55,9 @@ class RunHandle(Waiting):
     @property
     def request(self) -> Request:
         """What was submitted: task, settings, name."""
-        if self._request is None:
-            self._request = self.directory.request()
+        mark = self.directory.request_mark()
+        if self._request is None or mark not in (self._request_mark, (0, 0)):
+            self._request, self._request_mark = self.directory.request(), mark
         return self._request
 
     @property
@@ -66,7 +69,11 @@ class RunHandle(Waiting):
     def state(self) -> RunState:
         """The state as of now, with every event folded in."""
         with self._lock:  # a panel's thread and the notebook may ask at the same time
-            return self._state.apply_raw(self._reader.read_raw())
+            state = self._state.apply_raw(self._reader.read_raw())
+            if state.name:
+                with contextlib.suppress(PoolError):  # the journal has the name that the run began with
+                    state.name = self.name
+            return state
 
     @property
     def status(self) -> str:

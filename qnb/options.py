@@ -315,6 +315,7 @@ def _fill_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--filter", metavar="F", default="", help='MLflow\'s filter grammar, e.g. "metrics.IC > 0.04"')
     parser.add_argument("--max", type=int, default=20, metavar="N", help="at most N runs, newest first; default 20")
     parser.add_argument("--uri", metavar="URI", help="MLflow tracking URI")
+    parser.add_argument("--clean", action="store_true", help="remove the folders of runs that were deleted, list none")
 
 
 def _fill_data(parser: argparse.ArgumentParser) -> None:

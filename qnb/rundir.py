@@ -8,6 +8,7 @@
 ``recorder.json``   where the run is recorded, as soon as it is
 ``main.pkl``        classes of the notebook's cells that the task names, by value; only for the user's own workers
 ``result.json``     the outcome, written last and at once
+``deleted``         exists when the run was deleted in a browser; `qnb.cleaning` removes such folders
 """
 
 from __future__ import annotations
@@ -117,13 +118,40 @@ class RunDir:
 
     def set_resume(self, resume: bool) -> None:
         """Note in the request whether the next worker goes on from the checkpoint."""
+        self._change_request("resume", resume)
+
+    def rename(self, name: str) -> None:
+        """Give the run another name; handles and panels, of other processes too, see it at their next look."""
+        self._change_request("name", name)
+
+    def _change_request(self, key: str, value: object) -> None:
         path = self.path / "request.json"
         raw = json.loads(path.read_text(encoding="utf-8"))
-        if bool(raw.get("resume")) != resume:
-            raw["resume"] = resume
+        if raw.get(key) != value:
+            raw[key] = value
             before = path.stat()
             write_atomically(path, json.dumps(raw))
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # runs are listed by when they were submitted
+
+    def request_mark(self) -> tuple[int, int]:
+        """Return something that is different after the request was changed; zeros without one."""
+        try:
+            found = (self.path / "request.json").stat()
+        except OSError:
+            return 0, 0
+        return found.st_ino, found.st_ctime_ns  # its mtime stays, see above
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the run was deleted; its folder is there until it is cleaned up."""
+        return (self.path / "deleted").exists()
+
+    def set_deleted(self, deleted: bool) -> None:
+        """Hide the run from lists, or have it there again."""
+        if deleted:
+            (self.path / "deleted").touch()
+        else:
+            (self.path / "deleted").unlink(missing_ok=True)
 
     @property
     def has_checkpoint(self) -> bool:
@@ -254,15 +282,16 @@ _STAGE_OF = {
 }
 
 
-def list_run_dirs(runs_dir: Path) -> list[RunDir]:
-    """Return the runs below `runs_dir`, newest first."""
+def list_run_dirs(runs_dir: Path, *, deleted: bool = False) -> list[RunDir]:
+    """Return the runs below `runs_dir`, newest first; deleted ones only if asked for."""
     if not runs_dir.is_dir():
         return []
     found = []
     for path in runs_dir.iterdir():
         with contextlib.suppress(OSError):  # no run, or one that is being deleted
             found.append(((path / "request.json").stat().st_mtime_ns, path))
-    return [RunDir(p) for _, p in sorted(found, key=lambda x: -x[0])]
+    runs = [RunDir(p) for _, p in sorted(found, key=lambda x: -x[0])]
+    return runs if deleted else [r for r in runs if not r.is_deleted]
 
 
 def find_run_dir(runs_dir: Path, ref: str) -> RunDir:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from .config import Settings
 from .errors import UnknownNameError
+from .handle import RunHandle
 from .reports.numbers import duration, ic, icir, percent, ratio
 from .rundir import RunDir, find_run_dir
-from .state import RunState, load_state
+from .state import RunState
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +92,7 @@ def print_run(settings: Settings, ref: str, *, log: bool, config: bool) -> int:
         directory = find_run_dir(settings.runs_dir, ref)
     except UnknownNameError:
         return _print_foreign(settings, ref)
-    state = load_state(directory.path)
+    state = RunHandle(directory).state
     print(f"{state.name}  {state.status}  {state.experiment} / {state.run_id}")
     for stage in state.stages:
         print(f"  {stage.name:<10} {stage.status:<9} {duration(stage.seconds) if stage.seconds else ''}".rstrip())

@@ -19,6 +19,11 @@ def show_runs(line: str, settings: Settings) -> None:
     options = parse_line(runs_parser(), line)
     if options.uri:
         settings = settings.with_(recorder_uri=options.uri)
+    if options.clean:
+        from ..cleaning import clean_runs
+
+        print(clean_runs(settings))
+        return
     from IPython.display import display
 
     from ..panels.browser import RunsBrowser

@@ -24,6 +24,7 @@ from ..options import (
     stop_parser,
 )
 from ..pool.tickets import Ticket
+from ..rundir import RunDir
 from ..session import Session, current_session
 from ..task.spec import Task
 
@@ -110,6 +111,8 @@ class QnbMagics(Magics):
         """Browse all runs, also those of plain MLflow: sort, filter, tag, rename, delete, compare, open.
 
         ``%qruns [--experiment E] [--filter "metrics.IC > 0.04"] [--max N] [--uri URI]``
+
+        ``%qruns --clean`` removes the folders of runs that were deleted.
         """
         self._guard(self._qruns, line)
 
@@ -216,7 +219,6 @@ class QnbMagics(Magics):
     def _qpool(self, line: str) -> None:
         from IPython.display import display
 
-        from ..state import load_state
         from .words import pool_table
 
         options = parse_line(pool_parser(), line)
@@ -234,7 +236,7 @@ class QnbMagics(Magics):
         status = pool.status()
         named = {w["run"] for w in status.get("workers", ())} | {*status.get("adopted", ()), *status.get("waiting", ())}
         runs_dir = current_session().settings.runs_dir
-        states = {run: load_state(runs_dir / run) for run in named if run}
+        states = {run: RunHandle(RunDir(runs_dir / run)).state for run in named if run}
         display(pool_table(status, settings, states, tuple(changes)))
 
     def _qdata(self, line: str) -> None:

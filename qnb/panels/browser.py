@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -127,8 +128,7 @@ class RunsBrowser(anywidget.AnyWidget):
                     self._index.untag(self._run(i).run_id, str(request.get("key", "")))
                 return {"kind": "changed", "text": "Tag removed."}
             case "rename":
-                self._index.rename(str(request.get("id", "")), str(request.get("name", "")))
-                return {"kind": "changed", "text": "Renamed."}
+                return self._rename(self._run(str(request.get("id", ""))), str(request.get("name", "")))
             case "ask_delete":
                 return self._ask_delete(ids)
             case "delete":
@@ -240,6 +240,14 @@ class RunsBrowser(anywidget.AnyWidget):
             self._children[key] = WhatIfPanel(handle)
         return {"kind": "opened", "id": run_id, "model": self._children[key].model_id}
 
+    def _rename(self, run: RunInfo, name: str) -> dict[str, Any]:
+        self._index.rename(run.run_id, name)
+        handle = self._rows.handle(run)
+        if handle is not None:
+            handle.directory.rename(name.strip())
+            _redraw(handle.run_id)
+        return {"kind": "changed", "text": "Renamed."}
+
     def _ask_delete(self, ids: Sequence[str]) -> dict[str, Any]:
         runs = [self._run(i) for i in ids]
         going = [r.name for r in runs if r.status == "RUNNING" and (h := self._rows.handle(r)) and not h.is_over]
@@ -254,8 +262,8 @@ class RunsBrowser(anywidget.AnyWidget):
             "token": token,
             "names": [r.name for r in runs[:10]],
             "count": len(runs),
-            "text": "Metrics, params, tags and artifacts go with it. Until `mlflow gc` removes the files, "
-            "`mlflow runs restore --run-id ID` brings a run back.",
+            "text": "Metrics, params, tags and artifacts go with it. `mlflow runs restore --run-id ID` brings a run "
+            "back until `mlflow gc` and `qnb runs --clean` remove its files.",
         }
 
     def _delete(self, token: str) -> dict[str, Any]:
@@ -264,6 +272,10 @@ class RunsBrowser(anywidget.AnyWidget):
             raise ConfigError("nothing was deleted: the confirmation is not of this selection; ask again")
         for run in runs:
             self._index.delete(run.run_id)
+            handle = self._rows.handle(replace(run, deleted=True))
+            if handle is not None:
+                handle.directory.set_deleted(True)
+                _redraw(handle.run_id)
         return {"kind": "changed", "text": f"Deleted {counted(len(runs), 'run')}.", "deleted": [r.run_id for r in runs]}
 
     def _received(self, _: Any, content: dict[str, Any], __: Any) -> None:
@@ -314,3 +326,9 @@ class RunsBrowser(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return str(self.static_bundle()["text/plain"])
+
+
+def _redraw(run_id: str) -> None:
+    from .live import redraw
+
+    redraw(run_id)

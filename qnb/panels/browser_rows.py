@@ -107,7 +107,10 @@ class Rows:
 
     def handle(self, run: RunInfo) -> RunHandle | None:
         """Return the handle of a run that has its directory here, else None."""
-        return self.handle_of(run.tags.get("qnb.run_id", ""))
+        handle = self.handle_of(run.tags.get("qnb.run_id", ""))
+        if handle is not None and not run.deleted and handle.directory.is_deleted:
+            handle.directory.set_deleted(False)  # MLflow has restored it
+        return handle
 
     def handle_of(self, run_id: str) -> RunHandle | None:
         """Return the handle of the run with that directory, None without one."""

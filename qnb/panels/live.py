@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ from .scripts import script, style
 from .static import static_html
 from .view import log_view, run_view
 
-__all__ = ["WIDGET", "LivePanel", "show"]
+__all__ = ["WIDGET", "LivePanel", "redraw", "show"]
 
 INTERVAL = 0.1
 RESULT_RETRIES = 20
@@ -49,8 +50,17 @@ def show(handle: RunHandle, *, retry: Retry | None = None) -> None:
     widget = panel.widget_bundle()
     if widget:
         display(widget, raw=True)
-    if getattr(get_ipython(), "kernel", None) is not None and not handle.is_over:
+    if getattr(get_ipython(), "kernel", None) is not None:
         panel.when_over(lambda: spot.update(panel.static_bundle(), raw=True))
+
+
+def redraw(run_id: str) -> None:
+    """Draw the panels of a run anew that this process shows, after its name or its being there has changed."""
+    for panel in list(_panels):
+        panel.redraw(run_id)
+
+
+_panels: weakref.WeakSet[LivePanel] = weakref.WeakSet()
 
 
 class LivePanel(anywidget.AnyWidget):
@@ -87,6 +97,15 @@ class LivePanel(anywidget.AnyWidget):
         answer_while_busy(self.comm)
         self.on_msg(self._received)
         self._follow_run(handle)
+        _panels.add(self)
+
+    def redraw(self, run_id: str) -> None:
+        """Draw anew if it is this run that the panel shows."""
+        if self._handle.run_id == run_id:
+            self._draw()
+            if self._handle.is_over:
+                for call in self._when_over:
+                    call()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """Return the live form with a text and a static form beside it, complete where no widget can be drawn."""
@@ -105,7 +124,7 @@ class LivePanel(anywidget.AnyWidget):
         return {WIDGET: data[WIDGET]} if data and WIDGET in data else {}
 
     def when_over(self, call: Callable[[], None]) -> None:
-        """Have `call` called, in the panel's thread, once the result of the run is there."""
+        """Have `call` called once the result of the run is there, and when something of it changes later."""
         self._when_over.append(call)
 
     def _follow_run(self, handle: RunHandle) -> None:
@@ -179,6 +198,8 @@ class LivePanel(anywidget.AnyWidget):
     def _notes(self, handle: RunHandle) -> list[str]:
         if handle.status == "waiting":
             return [_queue_note(handle)]
+        if handle.directory.is_deleted:
+            return ["This run was deleted. `mlflow runs restore` brings it back until its files are cleaned up."]
         return [self._origin] if self._origin and not handle.is_over else []
 
     def _follow(self, handle: RunHandle) -> None:

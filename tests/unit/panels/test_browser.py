@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
+from qnb.cleaning import clean_runs
 from qnb.config import Settings
 from qnb.errors import ConfigError, QnbError, UnknownNameError
+from qnb.events import RunFinished, RunStarted
+from qnb.handle import RunHandle
+from qnb.journal import JournalWriter
 from qnb.panels.browser import RunsBrowser
 from qnb.panels.browser_rows import COLUMNS, started
+from qnb.panels.live import LivePanel
+from qnb.panels.overlay import OverlayPanel
 from qnb.recorder import R
 from qnb.recorder.base import RefusedError
-from qnb.rundir import create_run
+from qnb.rundir import create_run, list_run_dirs
+from qnb.session import Session
 from qnb.task.spec import load_task
 
 from .conftest import finished_run
@@ -190,6 +198,81 @@ def test_overrides_are_in_the_cell_that_is_copied(settings: Settings) -> None:
     assert reply is not None
     cell = reply["text"].split("\n", 1)[1]
     assert load_task(cell).document == task.document
+
+
+@pytest.fixture
+def ours(settings: Settings) -> RunHandle:
+    """A finished run with its own folder, as the newest of two."""
+    found = None
+    for name in ("older", "ours"):
+        directory = create_run(load_task("model: lightgbm"), settings, name=name)
+        with R.start(experiment_name="study", recorder_name=name):
+            R.set_tags(**{"qnb.run_id": directory.run_id})
+            directory.write_recorder(str(R.get_recorder().id), "study")
+        with JournalWriter(directory.path) as journal:
+            journal.append(RunStarted(pid=1))
+            journal.append(RunFinished(seconds=1.0))
+        directory.write_result({"status": "finished"})
+        found = RunHandle(directory)
+    assert found is not None
+    return found
+
+
+def test_a_new_name_is_seen_by_whoever_looks_at_the_run(settings: Settings, ours: RunHandle) -> None:
+    session, panel, overlay = Session(settings), LivePanel(ours), OverlayPanel([ours])
+    assert (panel.view["name"], session.find("ours").run_id) == ("ours", ours.run_id)
+    submitted = ours.directory.path.joinpath("request.json").stat().st_mtime_ns
+    browser = RunsBrowser(settings)
+    browser.answer({"kind": "rename", "id": _ids(browser, "ours")[0], "name": " theirs "})
+    assert panel.view["name"] == "theirs"
+    assert "theirs" in panel.static_bundle()["text/html"]
+    assert overlay._now()["runs"][0]["name"] == "theirs"
+    assert (ours.name, ours.state.name, ours.recorder.info["name"]) == ("theirs", "theirs", "theirs")
+    assert session.find("theirs").run_id == ours.run_id
+    assert ours.directory.path.joinpath("request.json").stat().st_mtime_ns == submitted, "the order of runs is kept"
+    with pytest.raises(UnknownNameError):
+        session.find("ours")
+
+
+def test_a_deleted_run_is_hidden_until_it_is_restored_or_cleaned_up(settings: Settings, ours: RunHandle) -> None:
+    session, panel = Session(settings), LivePanel(ours)
+    browser = RunsBrowser(settings)
+    (run_id,) = _ids(browser, "ours")
+
+    def delete() -> None:
+        asked = browser.answer({"kind": "ask_delete", "ids": [run_id]})
+        assert asked is not None
+        browser.answer({"kind": "delete", "token": asked["token"]})
+
+    delete()
+    assert "This run was deleted." in panel.view["notes"][0]
+    assert session.find(None).name == "older"
+    assert [d.run_id for d in list_run_dirs(settings.runs_dir)] == [session.find("older").run_id]
+    with pytest.raises(UnknownNameError):
+        session.find("ours")
+
+    with sqlite3.connect(settings.work_dir / "m.db") as db:  # as `mlflow runs restore` does
+        db.execute("UPDATE runs SET lifecycle_stage = 'active'")
+    assert {r["name"] for r in RunsBrowser(settings).first["rows"]} == {"ours", "older"}
+    assert session.find(None).name == "ours"
+
+    assert str(clean_runs(settings)) == "no deleted runs to clean up"
+    delete()
+    cleaned = clean_runs(settings)
+    assert cleaned.names == ("ours",)
+    assert str(cleaned).startswith("removed the folder of 1 deleted run, 0.0 MB: ours")
+    assert not ours.directory.path.exists()
+    assert session.find("older").directory.path.exists()
+
+
+def test_cleaning_keeps_what_it_knows_nothing_of(settings: Settings, ours: RunHandle) -> None:
+    waiting = create_run(load_task("model: lightgbm"), settings, name="waiting")
+    ours.directory.write_recorder("f" * 32, "study")  # a store that was replaced by another
+    assert clean_runs(settings).names == ()
+    assert waiting.path.exists()
+    assert ours.directory.path.exists()
+    (settings.work_dir / "m.db").rename(settings.work_dir / "moved.db")
+    assert clean_runs(settings).names == ()
 
 
 def test_static_forms_are_complete_and_escaped(browser: RunsBrowser) -> None:
