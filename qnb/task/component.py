@@ -16,8 +16,9 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from .. import registry
@@ -213,8 +214,8 @@ def load_file(path: str, *, base_dir: Path | None = None) -> ModuleType:
     name = f"qnb_user_{file.stem}_{mark}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
+    spec = importlib.util.spec_from_file_location(name, file, loader=_SourceLoader(name, str(file), content))
+    if file.suffix != ".py" or spec is None or spec.loader is None:
         raise ConfigError([Problem(f"{str(file)!r} is no Python file", "check module_path")])
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -224,6 +225,18 @@ def load_file(path: str, *, base_dir: Path | None = None) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+class _SourceLoader(SourceFileLoader):
+    """Compiles the bytes that were read: Python's cache takes a file changed within a second for the old one."""
+
+    def __init__(self, name: str, path: str, content: bytes) -> None:
+        super().__init__(name, path)
+        self._content = content
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the bytes."""
+        return self.source_to_code(self._content, self.path)
 
 
 def _split(name: str, module: str, kwargs: dict[str, Any]) -> Description:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -213,9 +214,13 @@ def test_class_of_the_notebook_runs_in_a_worker(shell: InteractiveShell, monkeyp
     assert again.metrics == handle.metrics
     assert again.state.retry_of == handle.run_id
 
-    with capture_output() as shown:
-        shell.run_line_magic("qpool", "--workers 2 --memory 3GB")
-    text = shown.outputs[0].data["text/plain"]
+    shell.run_line_magic("qpool", "--workers 2 --memory 3GB")
+    deadline = time.monotonic() + 20  # a worker is idle a moment after its run ended
+    text = ""
+    while "worker 1  Idle" not in text and time.monotonic() < deadline:
+        with capture_output() as shown:
+            shell.run_line_magic("qpool", "")
+        text = shown.outputs[0].data["text/plain"]
     assert text.startswith("Pool: 2 runs at a time, ")
     assert "3.0 GB a worker" in text
     assert "worker 1  Idle" in text
