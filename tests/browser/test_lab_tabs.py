@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,26 @@ features:
   MOM5: $close/Ref($close, 5) - 1
   STD10: Std($close/Ref($close, 1), 10)
 strategy: {topk: 10, n_drop: 2}"""
+
+
+MOVED = """async ([root, value]) => {
+  const slider = root.querySelector("input[type=range]");
+  const sentence = root.querySelector(".qnb-verdict");
+  const before = sentence.textContent + root.querySelector("table").textContent;
+  const began = performance.now();
+  const redrawn = new Promise((done) => {
+    const look = () => {
+      const now = sentence.textContent + root.querySelector("table").textContent;
+      const lines = root.querySelectorAll(".qnb-figures svg:first-of-type .qnb-day-line").length;
+      if (now !== before && lines >= 2 && !root.hasAttribute("aria-busy")) done(performance.now() - began);
+      else requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+  });
+  slider.value = value;
+  slider.dispatchEvent(new Event("input", {bubbles: true}));
+  return await redrawn;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +121,36 @@ def test_numbers_of_the_curves(panel: Any) -> None:
     table = panel.locator(".qnb-below table")
     assert table.locator("tbody tr").count() == 10
     assert table.locator("thead").inner_text().split("\t")[0].strip() == "iteration"
+
+
+def test_sliders_trade_the_same_predictions_otherwise(lab: Lab, panel: Any, crowding: Callable[[], float]) -> None:
+    panel.get_by_role("tab", name="What-if").click()
+    sliders = panel.locator(".qnb-whatif")
+    until(
+        lambda: sliders.count() and sliders.locator(".qnb-day-line").count(), what="the sliders and the run's figures"
+    )
+    topk = sliders.get_by_label("Names held (topk)", exact=True)
+    assert topk.input_value() == "10"
+    one = sliders.locator(".qnb-day-line").count()
+    seconds = [
+        lab.page.evaluate(MOVED, [sliders.element_handle(), str(names)]) / 1000  # another backtest each time
+        for names in (5, 20, 7)
+    ]
+    print("redrawn in", *(f"{s:.3f}s" for s in seconds))
+    assert min(seconds) < 1.0 * crowding()
+    assert topk.input_value() == sliders.get_by_label("Names held (topk), number").input_value() == "7"
+    assert sliders.locator(".qnb-day-line").count() == 2 * one
+    head = sliders.locator("table thead").inner_text()
+    assert "this run" in head
+    assert "what if" in head
+    rows = [r.split("\t") for r in sliders.locator("table tbody tr").all_inner_texts()]
+    assert any(len(r) == 4 and r[1] != r[2] and r[3].strip() for r in rows), rows
+    assert "3 other settings tried on the days of the test" in sliders.inner_text()
+    sliders.get_by_role("button", name="Copy as YAML").click()
+    shown = sliders.get_by_label("YAML of these settings")
+    until(lambda: "topk: 7" in shown.input_value(), what="the YAML with the new value")
+    assert "n_drop: 2" in shown.input_value()
+    assert lab.page.evaluate("() => navigator.clipboard.readText()").strip() == shown.input_value().strip()
+    sliders.get_by_role("button", name="As in the run").click()
+    until(lambda: "As the run traded." in sliders.inner_text(), what="the run's own settings again")
+    assert sliders.locator(".qnb-day-line").count() == one

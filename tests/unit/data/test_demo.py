@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def test_same_arguments_same_bytes(small_store: Path, tmp_path: Path) -> None:
     assert digest(other) != digest(small_store)
 
 
-def test_store_is_found_again_without_numpy(small_store: Path) -> None:
+def test_store_is_found_again_without_numpy(small_store: Path, crowding: Callable[[], float]) -> None:
     cache = small_store.parent.parent
     code = (
         "import sys, time\nfrom pathlib import Path\n"
@@ -123,10 +124,15 @@ def test_store_is_found_again_without_numpy(small_store: Path) -> None:
         f"ensure_demo(cache_dir=Path({str(cache)!r}), **parse_demo_uri('demo:instruments=40,years=2,seed=3'))\n"
         "print(time.perf_counter() - start, 'numpy' in sys.modules)"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    seconds, numpy_loaded = out.stdout.split()
-    assert float(seconds) < 0.02
-    assert numpy_loaded == "False"
+    best = float("inf")
+    for _ in range(3):
+        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+        seconds, numpy_loaded = out.stdout.split()
+        assert numpy_loaded == "False"
+        best = min(best, float(seconds))
+        if best < 0.02:
+            break
+    assert best < 0.02 * crowding()
 
 
 def test_two_makers_at_once_make_one_store(small_store: Path, tmp_path: Path) -> None:
@@ -359,7 +365,7 @@ def test_signal_can_be_switched_off() -> None:
     assert dataclasses.replace(quiet, signal_ic=0.1).kappa > 0
 
 
-def test_made_in_seconds(tmp_path: Path) -> None:
+def test_made_in_seconds(tmp_path: Path, crowding: Callable[[], float]) -> None:
     start = time.perf_counter()
     ensure_demo(cache_dir=tmp_path)
-    assert time.perf_counter() - start < 15  # about 1.3 s on an idle core
+    assert time.perf_counter() - start < 15 * crowding()  # about 1.3 s on an idle core
