@@ -61,6 +61,12 @@ class Curve:
         keep = np.unique(np.concatenate([at[rows, low], at[rows, high], [0, n - 1]]))
         return steps[keep].tolist(), values[keep].tolist()
 
+    def drop_from(self, step: int) -> None:
+        """Drop the last points that are of `step` or later ones."""
+        while self.steps and self.steps[-1] >= step:
+            self.steps.pop()
+            self.values.pop()
+
     def span(self) -> float:
         """Return the distance from the lowest to the highest finite value; 0 without one."""
         if len(self.values) < 1000:
@@ -150,6 +156,7 @@ class RunState:
     retry_of: str = ""
     last_event: float = 0.0
     seq: int = 0
+    _going_on: set[str] = field(default_factory=set)  # curves that had no point yet since the run went on
 
     @property
     def ended_well(self) -> bool:
@@ -276,6 +283,9 @@ class RunState:
             curve = self.curves.get(name)
             if curve is None:
                 curve = self.curves[name] = Curve()
+            if name in self._going_on:  # what was trained after the checkpoint is trained again
+                self._going_on.discard(name)
+                curve.drop_from(step)
             curve.steps.append(step)
             curve.values.append(number)
 
@@ -293,6 +303,7 @@ class RunState:
         self.host, self.worker = event.host, event.worker
         self.threads, self.memory_limit, self.attempt = event.threads, event.memory_limit, event.attempt
         self.failure = self.stop = self.progress = self.progress_began = self.training = self.retried = None
+        self._going_on = set(self.curves) if event.resumed else set()
         if not event.resumed:
             self.curves.clear()
             self.metrics.clear()

@@ -7,7 +7,7 @@ One file for both interpreters: the rows come from the same seed, the models hav
 ``first`` is from the call of ``fit`` on a loaded dataset to the first batch that is trained on, ``epoch`` the shortest
 epoch with its evaluations, ``train`` the shortest pass over the batches alone, all in seconds. With ``--start``:
 ``first`` is from that time, when the process was started, to the first batch of the published workflow on real data
-(CSI 300, 2008 to 2020), nothing cached.
+(CSI 300, 2008 to 2020).
 """
 
 from __future__ import annotations

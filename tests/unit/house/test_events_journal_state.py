@@ -155,3 +155,14 @@ def test_a_thinned_curve_keeps_its_extremes(values: list[float], points: int) ->
 def test_the_state_before_any_event_is_unknown() -> None:
     assert RunState().status == "unknown"
     assert RunState().stage is None
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_has_each_step_once() -> None:
+    before = [ev.MetricLogged(name="loss.valid", value=1.0 / i, step=i) for i in range(1, 6)]
+    state = fold([ev.RunStarted(pid=1), *before, ev.RunStarted(pid=2, attempt=2, resumed=True)])
+    assert list(state.curves["loss.valid"].steps) == [1, 2, 3, 4, 5]  # still there while it starts
+    fold([ev.MetricLogged(name="loss.valid", value=0.25, step=i) for i in (4, 5, 6)], state)
+    assert list(state.curves["loss.valid"].steps) == [1, 2, 3, 4, 5, 6]
+    assert list(state.curves["loss.valid"].values)[3:] == [0.25] * 3
+    state.apply(ev.MetricLogged(name="loss.valid", value=0.5, step=6))  # a user's model may log a step twice
+    assert list(state.curves["loss.valid"].steps)[-2:] == [6, 6]
