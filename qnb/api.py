@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import Settings, current_settings, use_settings
-from .errors import ConfigError, Problem
+from .errors import ConfigError
 from .handle import RunHandle
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ async def wait(*runs: RunHandle) -> list[RunHandle]:
 
 
 def _load(task: str | Path | Mapping[str, Any] | Task, overrides: Sequence[str]) -> Task:
+    from .task.file import workflow_text
     from .task.spec import Task, load_task
 
     if isinstance(task, Task):
@@ -117,9 +118,5 @@ def _load(task: str | Path | Mapping[str, Any] | Task, overrides: Sequence[str])
         return Task.from_document(task, overrides=tuple(overrides))
     if isinstance(task, Path) or (isinstance(task, str) and "\n" not in task and task.endswith((".yaml", ".yml"))):
         path = Path(task).expanduser()
-        if not path.is_file():
-            raise ConfigError([Problem(f"no file {str(task)!r}", "give the path of a workflow YAML")])
-        return load_task(
-            path.read_text(encoding="utf-8"), source=str(path), overrides=tuple(overrides), base_dir=path.parent
-        )
+        return load_task(workflow_text(task), source=str(path), overrides=tuple(overrides), base_dir=path.parent)
     return load_task(str(task), source="text", overrides=tuple(overrides))

@@ -52,14 +52,14 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from .task.file import workflow_text
+
     path = options.config
     if path == "-":
         text, source, base = sys.stdin.read(), "standard input", Path.cwd()
     else:
         file = Path(path).expanduser()
-        if not file.is_file():
-            raise ConfigError([Problem(f"no file {path!r}", "give the path of a workflow YAML")])
-        text, source, base = file.read_text(encoding="utf-8"), path, file.parent
+        text, source, base = workflow_text(path), path, file.parent
     name = options.name or (Path(path).stem if path != "-" else "run")
     return _run_text(text, source=source, base=base, name=name, options=options)
 

@@ -156,13 +156,15 @@ class QnbMagics(Magics):
         """Return the YAML, where it is from, and the name of the run."""
         if cell is not None:
             return cell, "cell", options.name or ""
+        from ..task.file import workflow_text
+
         if not options.name:
             raise ConfigError([Problem("%qtask needs a file", "write %qtask workflow.yaml, or a %%qtask cell")])
         path = Path(options.name).expanduser()
         if not path.is_file():
             remedy = "give the path of a workflow YAML; a cell starts with %%qtask, with two signs"
             raise ConfigError([Problem(f"no file {options.name!r}", remedy)])
-        return path.read_text(encoding="utf-8"), str(path), path.stem
+        return workflow_text(path), str(path), path.stem
 
     def _dry_run(self, name: str, task: Task, settings: Settings) -> None:
         from IPython.display import display

@@ -59,11 +59,12 @@ class TuneMagics(Magics):
             if not options.name:
                 raise ConfigError([Problem("%qtune needs a name", "of a task or of a study")])
             document, seen = self._task_document(name)
-            if document is None and not given and not options.resume:
-                self._show(StudyHandle(find_study(session.settings, name)), name)
-                return
             if document is None:
-                handle = StudyHandle(find_study(session.settings, name))
+                hint = "write its workflow in a cell that begins with %%qtune, with two signs"
+                handle = StudyHandle(find_study(session.settings, name, hint=hint))
+                if not given and not options.resume:
+                    self._show(handle, name)
+                    return
                 plan = plan_of(
                     handle.plan.document, name=name, options={**_kept(handle.plan.spec.to_json()), **given},
                     text=handle.plan.text, source=handle.plan.source, base_dir=session.settings.work_dir,

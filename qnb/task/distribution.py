@@ -30,7 +30,7 @@ def is_distribution(value: Any) -> bool:
     if len(value) == 1 and next(iter(value)) in DISTRIBUTIONS:
         return True
     if set(value) == {"choices"}:
-        return isinstance(value["choices"], list)
+        return True
     plain = {"low", "high"} <= set(value) <= RANGE_KEYS
     return plain and any(is_number(value[k]) for k in ("low", "high"))
 

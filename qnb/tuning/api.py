@@ -8,6 +8,7 @@ from typing import Any
 
 from ..config import current_settings
 from ..task.dump import dump_yaml
+from ..task.file import workflow_text
 from .engine import manage
 from .handle import StudyHandle
 from .manager import start_manager
@@ -54,7 +55,7 @@ def tune(
         text, source, folder = study, "", Path.cwd()
     else:
         file = Path(study).expanduser()
-        text, source, folder = file.read_text(encoding="utf-8"), str(file), file.parent
+        text, source, folder = workflow_text(file), str(file), file.parent
         name = name or file.stem
     plan = load_study(text, source=source, base_dir=folder, name=name or "study", options=options)
     directory = open_study(plan, current_settings().with_(**plan.task.settings), resume=resume)

@@ -35,7 +35,7 @@ def spec_of(
             wrong(key, f"{key} must be a whole number, received {value!r}")
             return default
         if value < least:
-            wrong(key, f"{value} {key}", f"at least {least}")
+            wrong(key, f"{value} {key}" if key.endswith("s") else f"a {key} of {value}", f"at least {least}")
             return default
         return value
 
@@ -107,7 +107,7 @@ def _validation(asked: Mapping[str, Any], wrong: Any, one_of: Any) -> Validation
         return Validation(segment=segment)
     if isinstance(cv, str):  # walk_forward:4
         named, _, count = cv.partition(":")
-        cv = {"kind": named, **({"folds": int(count)} if count.isdecimal() else {})}
+        cv = {"kind": named, **({"folds": int(count) if count.isdecimal() else count} if count else {})}
     if not isinstance(cv, Mapping) or not set(cv) <= {"kind", "folds", "embargo"}:
         wrong("cv", f"cv cannot be {cv!r}", "write {kind: walk_forward, folds: 4} or purged_kfold")
         return Validation(segment=segment)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Settings
-from ..errors import ConfigError, Problem
+from ..task.file import workflow_text
 from .engine import manage
 from .old_schema import is_old_schema, run_pipeline
 from .open import open_study
@@ -31,9 +31,7 @@ def tune(options: argparse.Namespace, settings: Settings, *, given: Mapping[str,
         The study cannot be gone on with, or its storage not be reached.
     """
     file = Path(options.config).expanduser()
-    if not file.is_file():
-        raise ConfigError([Problem(f"no file {options.config!r}", "give the path of a workflow YAML")])
-    text = file.read_text(encoding="utf-8")
+    text = workflow_text(file)
     view = StudyTerminal(quiet=options.quiet)
     if is_old_schema(text):
         return _STATUS[run_pipeline(file, settings, options=given, listeners=(view,), stop=stop)]

@@ -22,8 +22,18 @@ def grid_problem(dimension: Dimension) -> tuple[str, str] | None:
     if dimension.kind == "choice" or dimension.step is not None:
         return None
     if dimension.kind == "float" or dimension.high - dimension.low > MOST_POINTS:
-        return f"a grid needs a step or choices for {dimension.name!r}", "{low: , high: , step: }"
+        return f"a grid needs a step or choices for {dimension.name!r}", f"write {_example(dimension)}"
     return None
+
+
+def _example(dimension: Dimension) -> str:
+    """Return how the range might be written with five points."""
+    low, high, whole = dimension.low, dimension.high, dimension.kind == "int"
+    if dimension.log:
+        points = [low * (high / low) ** (i / 4) for i in range(5)]
+        return f"!choice [{', '.join(str(round(p)) if whole else f'{p:.2g}' for p in points)}]"
+    step = (high - low) / 4
+    return f"!int [{low}, {high}, {round(step)}]" if whole else f"!uniform [{low:g}, {high:g}, {step:.3g}]"
 
 
 def grid_points(space: Space) -> Mapping[str, list[Any]]:

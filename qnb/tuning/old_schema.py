@@ -26,6 +26,7 @@ from ..errors import ConfigError, Problem, StudyError, nearest
 from ..rundir import write_atomically
 from ..task.aliases import is_peer_path
 from ..task.document import Document, Path, copied
+from ..task.file import workflow_text
 from ..task.parse import parse
 from . import events as ev
 from .engine import manage
@@ -100,7 +101,7 @@ def run_pipeline(
     ConfigError, StudyError
         The file is wrong, or a stage cannot be run.
     """
-    text = file.read_text(encoding="utf-8")
+    text = workflow_text(file)
     folder, plans = read_pipeline(text, source=str(file), base_dir=file.parent, options=options)
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / "pipeline.json"

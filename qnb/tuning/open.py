@@ -9,6 +9,7 @@ from typing import Any
 from ..check import check_task
 from ..config import Settings
 from ..errors import ConfigError, StudyError
+from .enough import too_many_folds
 from .plan import StudyPlan
 from .search import check_sampler
 from .storage import check_storage
@@ -32,7 +33,7 @@ def open_study(plan: StudyPlan, settings: Settings, *, resume: bool = False) -> 
     StudyError
         The storage cannot be reached; what is asked for is not the study that is there; or a process manages it now.
     """
-    problems = [p for p in check_task(plan.task, settings) if p.severity == "error"]
+    problems = [p for p in check_task(plan.task, settings) if p.severity == "error"] or too_many_folds(plan, settings)
     if problems:
         raise ConfigError(problems, source=plan.source)
     check_sampler(plan.spec.sampler)

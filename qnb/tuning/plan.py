@@ -107,9 +107,10 @@ def plan_of(
     section = dict(section or {})
     for key in section:
         if key not in STUDY_KEYS:
-            near = nearest(str(key), STUDY_KEYS)
-            remedy = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(STUDY_KEYS)}"
-            problems.append(document.problem(f"unknown key {key!r} in study", ("study", key), remedy=remedy, key=True))
+            problems.append(
+                document.problem(f"unknown key {key!r} in study", ("study", key), remedy=_near(key), key=True)
+            )
+    problems += [Problem(f"unknown option {k!r} of a study", _near(k)) for k in options or {} if k not in STUDY_KEYS]
     given = {k: v for k, v in (options or {}).items() if v is not None and k in STUDY_KEYS}
     asked = {**{k: v for k, v in section.items() if k in STUDY_KEYS}, **given}
     spec, wrong = spec_of(document, asked, set(given), name)
@@ -117,16 +118,17 @@ def plan_of(
     if "storage" in given:  # what is wrong with it is not wrong in the section
         document.places.pop("study.storage", None)
     if asked.get("space") is not None:
-        problems += lay_over(document, asked["space"], ("study", "space"))
+        found = lay_over(document, asked["space"], ("study", "space"))
+        problems += [Problem(f"--space: {p.message}", p.remedy) for p in found] if "space" in given else found
     space, wrong = read_space(document)
     problems += wrong
     if not problems and not len(space):
-        found = named_space_for(document)
-        if found is None:
+        own = named_space_for(document)
+        if own is None:
             message = "there is nothing to search: no value is a distribution"
             raise ConfigError([Problem(message, "write e.g. learning_rate: !loguniform [0.01, 0.3]")], source=source)
-        notes.append(f"no value is a distribution, so {found} is searched")
-        problems += lay_over(document, found, ())
+        notes.append(f"no value is a distribution, so {own} is searched")
+        problems += lay_over(document, own, ())
         space, wrong = read_space(document)
         problems += wrong
     if spec.sampler == "grid":
@@ -143,6 +145,11 @@ def plan_of(
     if spec.on_test:
         notes.append("trials are chosen on the TEST segment: what the test says afterwards is no test any more")
     return StudyPlan(spec, document, space, task, text, source, str(base_dir or ""), tuple(notes))
+
+
+def _near(key: Any) -> str:
+    near = nearest(str(key), STUDY_KEYS)
+    return f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(STUDY_KEYS)}"
 
 
 def _fits(spec: StudySpec, task: Task, document: Document, section: Mapping[str, Any]) -> list[Problem]:

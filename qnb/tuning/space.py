@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = ["TAGS", "Dimension", "Space", "read_space"]
 TAGS = frozenset(DISTRIBUTIONS)
 """Tags of distributions."""
 
+_QUOTED = re.compile(r"(!\w+)\s")
 _HOLLOW = frozenset({"kwargs", "task", "config", *TAGS})  # say nothing in a name
 
 
@@ -212,6 +214,8 @@ class _Reader:
             wrong, right = misspelt
             message, remedy = f"unknown key {wrong!r} in a distribution", f"did you mean {right!r}?"
             self.problems.append(self.document.problem(message, (*path, wrong), remedy=remedy, key=True))
+        elif isinstance(value, str) and (quoted := _QUOTED.match(value)) and quoted[1] in TAGS:
+            self._wrong(f"{quoted[1]} in quotes is text, no distribution", path, f"write {value} without quotes")
         elif isinstance(value, Mapping):
             for key, item in value.items():
                 self.read(item, (*path, key), parent)
@@ -268,6 +272,9 @@ class _Reader:
             if not is_number(bound) or not math.isfinite(bound):
                 self._wrong(f"{shown} needs finite numbers, received {bound!r}", path, f"write {example}")
                 return {}
+        if not isinstance(given.get("log", False), bool):
+            self._wrong(f"log must be true or false, received {given['log']!r}", path, "write log: true")
+            return {}
         whole = all(isinstance(v, int) for v in (low, high, *([] if step is None else [step])))
         integer = tag in ("!int", "!logint") or (not tag and whole)
         log = bool(given.get("log", False)) or tag in ("!loguniform", "!logint")

@@ -78,12 +78,23 @@ def _behind(url: str) -> Any:
 
 
 def _reason(error: BaseException, url: str) -> str:
-    """Return the first line of what a driver said, or which library is missing."""
+    """Return the first line of what a driver said, or which library is missing, and what to do."""
     if isinstance(error, ImportError) or isinstance(error.__cause__, ImportError):
         extra = "pip install 'qnb[postgresql]'" if url.startswith("postgres") else "install the driver of that database"
         return f"its driver is not installed; {extra}"
     text = str(error.__cause__ or error).strip()  # Optuna's own words end where the driver's begin
-    return masked(text.splitlines()[0]) if text else type(error).__name__
+    said = masked(text.splitlines()[0]).rstrip(".") if text else type(error).__name__
+    return f"{said}; {_remedy(url)}"
+
+
+def _remedy(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    if scheme.startswith("sqlite"):
+        folder = Path(rest.removeprefix("/")).parent
+        return "check the path" if folder.is_dir() else f"make the folder {folder}"
+    if scheme.startswith(("postgres", "mysql")) and rest:
+        return "check the address, and that the server runs; without one a study keeps a journal file"
+    return "write sqlite:///FILE or postgresql://USER@HOST/NAME; without one a study keeps a journal file"
 
 
 def _mend(path: Path) -> None:

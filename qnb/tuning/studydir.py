@@ -158,8 +158,8 @@ def list_studies(settings: Settings) -> list[StudyDir]:
     ]
 
 
-def find_study(settings: Settings, ref: str) -> StudyDir:
-    """Return the newest study of that name, or the one with that id.
+def find_study(settings: Settings, ref: str, *, hint: str = "leave --resume out to start it") -> StudyDir:
+    """Return the newest study of that name, or the one with that id; `hint` says what to do where there is none.
 
     Raises
     ------
@@ -176,4 +176,4 @@ def find_study(settings: Settings, ref: str) -> StudyDir:
             continue
     if ref in names:
         return names[ref]
-    raise UnknownNameError("study", ref, names, hint="leave --resume out to start it")
+    raise UnknownNameError("study", ref, names, hint=hint)

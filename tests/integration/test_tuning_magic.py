@@ -113,6 +113,8 @@ def test_mistakes_are_told_with_their_line_in_the_cell(shell: InteractiveShell) 
         _tune(shell, "s --trials 0")
     with pytest.raises(UsageError, match="no study 's'"):
         _tune(shell, "s --resume")
+    with pytest.raises(UsageError, match="no study 'nosuch'; write its workflow in a cell that begins with %%qtune"):
+        shell.run_line_magic("qtune", "nosuch")
     with pytest.raises(UsageError, match="%qtune needs a name"):
         shell.run_line_magic("qtune", "")
     assert not list_studies(config.current_settings())

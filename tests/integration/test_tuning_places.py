@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from qnb.config import Settings, use_settings
-from qnb.errors import StudyError
+from qnb.errors import ConfigError, StudyError
 from qnb.tuning.attributes import study_attributes, trial_attributes
 from qnb.tuning.engine import manage
 from qnb.tuning.objectives import Objective
@@ -124,8 +124,18 @@ def test_the_dashboard_says_why_a_trial_failed_and_what_the_test_segment_is() ->
     assert folds["searched for"].endswith("over 5 purged folds")
 
 
+def test_more_folds_than_days_are_told_before_any_trial(settings: Settings) -> None:
+    with pytest.raises(ConfigError, match=r"line 5: \d+ days are too few for 4000 folds .*; fewer folds"):
+        _run(settings, PLAIN + "study: {cv: {kind: purged_kfold, folds: 4000}}\n")
+    with pytest.raises(ConfigError, match=r"^--cv: \d+ days are too few for 4000 folds"):
+        _run(settings, PLAIN, cv="walk_forward:4000")
+
+
 def test_a_storage_of_the_file_that_is_not_there_has_its_line(settings: Settings) -> None:
-    with pytest.raises(StudyError, match=r"line 5: the storage sqlite:////nowhere/x\.db cannot be reached"):
+    with pytest.raises(
+        StudyError,
+        match=r"line 5: the storage sqlite:////nowhere/x\.db cannot be reached: .*; make the folder /nowhere",
+    ):
         _run(settings, PLAIN + "study: {storage: 'sqlite:////nowhere/x.db'}\n", trials=1)
     with pytest.raises(StudyError, match=r"^the storage nonsense cannot be reached"):
         _run(settings, PLAIN + "study: {storage: 'sqlite:////nowhere/x.db'}\n", trials=1, storage="nonsense")

@@ -9,6 +9,7 @@ import pytest
 
 from qnb.errors import ConfigError
 from qnb.task.document import Document
+from qnb.task.file import workflow_text
 from qnb.task.parse import parse
 from qnb.task.spec import load_task
 from qnb.tuning.plan import load_study
@@ -89,6 +90,9 @@ def test_names_are_as_short_as_they_can_be_told_apart() -> None:
         ("!uniform [a, b]", "needs finite numbers, received 'a'"),
         ("{low: 1, high: 2, step: 0}", "a step of 0"),
         ("!int [4, 32, 100]", "line 3: a step of 100 from 4 to 32, which leaves 4 alone"),
+        ("{low: 1, high: 2, log: maybe}", "line 3: log must be true or false, received 'maybe'"),
+        ("{choices: 3}", "line 3: a choice without options"),
+        ("'!uniform [1, 2]'", "line 3: !uniform in quotes is text, no distribution; write !uniform [1, 2] without"),
         ("!loguniform [0.01, .inf]", "line 3: !loguniform needs finite numbers, received inf"),
     ],
 )
@@ -154,10 +158,35 @@ def test_a_space_of_a_part_that_is_not_there_names_the_nearest() -> None:
         load_study("model: lightgbm\nstudy:\n  space: {modell: LightGBMSpace}\n")
 
 
+def test_an_option_is_named_where_it_was_given() -> None:
+    text = "model: lightgbm\nstudy: {trials: 5}\n"
+    with pytest.raises(ConfigError, match=r"^--space: no space 'LightGBMSpac'; did you mean 'LightGBMSpace'"):
+        load_study(text, options={"space": ["LightGBMSpac"]})
+    with pytest.raises(ConfigError, match=r"^--cv: 'x' folds; at least 2"):
+        load_study(text, options={"cv": "walk_forward:x"})
+    with pytest.raises(ConfigError, match=r"^unknown option 'trails' of a study; did you mean 'trials'"):
+        load_study(text, options={"trails": 5})
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    with pytest.raises(ConfigError, match="no file"):
+        workflow_text(file)
+    file.write_bytes(b"market: \xff\n")
+    with pytest.raises(ConfigError, match=r"study.yaml' is not UTF-8 text \(byte 8\)"):
+        workflow_text(file)
+    file.write_bytes(b"\xef\xbb\xbfmarket: demo\n")
+    assert workflow_text(file) == "market: demo\n"
+
+
 def test_a_grid_without_points_is_told_with_its_line_before_the_study_begins() -> None:
     text = "model:\n  lightgbm:\n    num_leaves: !int [3, 9]\n    learning_rate: !uniform [0.1, 0.2]\n"
     with pytest.raises(ConfigError, match=r"line 4: a grid needs a step or choices for 'learning_rate'"):
         load_study(text, options={"sampler": "grid"})
+    with pytest.raises(ConfigError, match=r"write !uniform \[0\.1, 0\.2, 0\.025\]"):
+        load_study(text, options={"sampler": "grid"})
+    with pytest.raises(ConfigError, match=r"write !choice \[0\.01, 0\.032, 0\.1, 0\.32, 1\]"):
+        load_study(text.replace("!uniform [0.1, 0.2]", "!loguniform [0.01, 1]"), options={"sampler": "grid"})
 
 
 def test_every_option_of_a_choice_must_make_a_task() -> None:
