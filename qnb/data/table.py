@@ -57,7 +57,7 @@ class Block:
         chosen = rows if self.rows is None else self.rows[rows]
         if isinstance(chosen, np.ndarray):
             chosen = as_slice(chosen)
-        values = self.values[chosen] if isinstance(chosen, slice) else take_rows(self.values, chosen)
+        values = self.values[chosen] if isinstance(chosen, slice) else _gathered(self.values, chosen)
         values.flags.writeable = False
         return values
 
@@ -186,6 +186,12 @@ def hstack(blocks: Sequence[Block]) -> Block:
     values = np.hstack([b.matrix() for b in blocks])
     values.flags.writeable = False
     return Block(blocks[0].group, tuple(n for b in blocks for n in b.names), values)
+
+
+def _gathered(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    from .gathered import gather  # which gathers with `take_rows`
+
+    return gather(values, rows)
 
 
 def take_rows(values: np.ndarray, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The pool: latency, warm start, draining a queue, overhead on a training, memory that workers share.
 
-Usage: python -m tests.benchmarks.bench_pool [--tasks 500] [--seconds 60] [--only latency warm drain overhead memory]
+Usage: python -m tests.benchmarks.bench_pool [--tasks 500] [--seconds 60] [--only latency warm drain overhead memory
+dataset]
 """
 
 from __future__ import annotations
@@ -73,6 +74,22 @@ class Mapped(Nap):
         context.emit(MetricLogged(name="total", value=total))
         time.sleep(self.seconds)
         context.emit(MetricLogged(name="private", value=float(private_memory(os.getpid()) - before)))
+
+
+class Rows(Nap):
+    """Reads the rows of the segments as our own models do, chunk by chunk, and says what memory is its own then."""
+
+    def __init__(self, key: str = "learn", seconds: float = 3.0) -> None:
+        self.key, self.seconds = key, seconds
+
+    def fit(self, dataset, context=None):
+        from qnb.machine import private_memory
+        samples = [dataset.sample(name, data_key=self.key) for name in ("train", "valid")]
+        total = sum(np.nansum(s.x[i : i + 16384]) for s in samples for i in range(0, len(s), 16384))
+        time.sleep(self.seconds)
+        context.emit(MetricLogged(name="total", value=float(total)))
+        context.emit(MetricLogged(name="bytes", value=float(sum(s.x.nbytes + s.y.nbytes for s in samples))))
+        context.emit(MetricLogged(name="private", value=float(private_memory(os.getpid()))))
 
 
 class Data:
@@ -229,6 +246,37 @@ def memory(options: argparse.Namespace) -> int:
     return _target("extra private memory of a worker, as a share of the dataset", max(own) / size, 0.15, "")
 
 
+def dataset(options: argparse.Namespace) -> int:
+    """Have four workers read Alpha158 of one market; what each has beyond a worker that reads a tiny market is told.
+
+    Rows to predict are contiguous and mapped; rows to learn from have gaps (no label), so they are gathered.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), 4)
+
+        def submit(market: str, key: str) -> RunHandle:
+            model = f"{{class: Rows, module_path: bench_model.py, kwargs: {{key: {key}}}}}"
+            text = f"market: {market!r}\nmodel: {model}\nfeatures: Alpha158\nrecords: []\n"
+            task, settings, _ = bench.session.load(text, source="bench")
+            return bench.session.submit(task, settings, name="bench")
+
+        large, missed = "demo:instruments=300,years=12", 0
+        submit(large, "learn").wait(600)  # computes the features, which stay in the cache
+        for key in ("infer", "learn"):
+            tiny = submit("demo:instruments=20,years=12", key).wait(600)
+            runs = [submit(large, key) for _ in range(4)]
+            for run in runs:
+                run.wait(600)
+                assert run.status == "finished", run.error
+            size, together = runs[0].metrics["bytes"], len({run.state.pid for run in runs})
+            own = [run.metrics["private"] - tiny.metrics["private"] for run in runs]
+            print(f"Alpha158, {key}: {size / 1e6:.0f} MB, {together} workers; beyond a tiny market each: "
+                  + ", ".join(f"{o / 1e6:.1f}" for o in own) + " MB")  # fmt: skip
+            missed += _target(f"extra private memory of a worker, rows to {key}", max(own) / size, 0.15, "")
+        bench.close()
+    return missed
+
+
 def _target(name: str, value: float, target: float, unit: str) -> int:
     met = value <= target
     print(f"{name:<60} {value:8.4f} {unit:<2} target {target:g} {unit}   {'met' if met else 'MISSED'}")
@@ -237,6 +285,7 @@ def _target(name: str, value: float, target: float, unit: str) -> int:
 
 PARTS: dict[str, Callable[[argparse.Namespace], int]] = {
     "latency": latency, "warm": warm, "drain": drain, "overhead": overhead, "memory": memory,
+    "dataset": dataset,
 }  # fmt: skip
 
 
