@@ -7,7 +7,7 @@ from typing import Any
 
 from .filters import Condition, SortKey
 
-__all__ = ["ID_START", "SAYING", "search_statement", "selection"]
+__all__ = ["ID_START", "SAYING", "said_table", "search_statement", "selection"]
 
 _TABLES = {"metric": "latest_metrics", "param": "params", "tag": "tags"}
 _COLUMN = {"run_id": "run_uuid"}
@@ -39,7 +39,10 @@ def selection(
     deleted: bool | None = False,
     words: Sequence[str] = (),
 ) -> tuple[str, list[Any]]:
-    """Return condition and order without a limit; each of `words` is in a name, id, tag, model or handler."""
+    """Return condition and order without a limit; each of `words` is in a name, id, tag, model or handler.
+
+    With words the statement needs `said_table` before its SELECT.
+    """
     marks = ",".join("?" * len(experiment_ids))
     clauses = [f"experiment_id IN ({marks})"]
     values: list[Any] = [str(i) for i in experiment_ids]
@@ -56,6 +59,12 @@ def selection(
         values += more
     keys, more = _order(order)
     return f"WHERE {' AND '.join(clauses)} ORDER BY {keys}", [*values, *more]
+
+
+def said_table() -> str:
+    """Return the table ``said`` for what words are looked for in among the params: read once, not once a word."""
+    keys = ",".join(f"'{key}'" for key in SAYING)
+    return f"WITH said AS (SELECT run_uuid, lower(value) AS value FROM params WHERE key IN ({keys}))"  # noqa: S608
 
 
 def _clause(condition: Condition) -> tuple[str, list[Any]]:
@@ -78,15 +87,14 @@ def _clause(condition: Condition) -> tuple[str, list[Any]]:
 
 
 def _word(word: str) -> tuple[str, list[Any]]:
-    marks = ",".join("?" * len(SAYING))
     parts = [
         "instr(lower(name), ?)",
         "experiment_id IN (SELECT experiment_id FROM experiments WHERE instr(lower(name), ?))",
         "run_uuid IN (SELECT run_uuid FROM tags WHERE substr(key, 1, 7) != 'mlflow.' "
         "AND (instr(lower(key), ?) OR instr(lower(value), ?)))",
-        f"run_uuid IN (SELECT run_uuid FROM params WHERE key IN ({marks}) AND instr(lower(value), ?))",  # noqa: S608
+        "run_uuid IN (SELECT run_uuid FROM said WHERE instr(value, ?))",
     ]
-    values = [word] * 4 + [*SAYING, word]
+    values = [word] * 5
     if len(word) >= ID_START:
         parts, values = [*parts, "instr(run_uuid, ?) = 1"], [*values, word]
     return f"({' OR '.join(parts)})", values

@@ -36,7 +36,7 @@ from .base import (
 from .environment import user_name
 from .filters import Condition, SortKey, parse_filter, parse_order
 from .rows import RUN_NAME, number_of, read_runs, require_active, write_metrics, write_param, write_tag
-from .search import search_statement, selection
+from .search import said_table, search_statement, selection
 from .template import new_store
 from .uris import local_path
 
@@ -227,7 +227,8 @@ class SqliteStore:
         """Return the ids of all runs that fit, in order; for a browser, which reads only what it shows."""
         where, values = selection(experiment_ids, conditions, order, words=words)
         with self._reading("search runs") as db:
-            return [row[0] for row in db.execute(f"SELECT run_uuid FROM runs {where}", values)]  # noqa: S608
+            head = said_table() if words else ""
+            return [row[0] for row in db.execute(f"{head} SELECT run_uuid FROM runs {where}", values)]  # noqa: S608
 
     def runs(self, run_ids: Sequence[str]) -> list[RunInfo]:
         """Return these runs in this order; one that is not there is left out."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Lab
+from .conftest import Lab, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 FILL = """
@@ -78,3 +78,22 @@ def test_opens_within_a_second_and_filters_within_a_fifth(lab: Lab, store: None,
     print(f"opened in {min(opened):.3f}s; " + ", ".join(f"{q[0]!r} {s:.3f}s" for q, s in typed.items()))
     assert min(opened) < 1.0 * limit
     assert max(typed.values()) < 0.2 * limit
+
+
+def test_a_store_without_a_count_is_paged_through_and_says_how_far(lab: Lab, store: None) -> None:
+    """The same runs through MLflow's own client, as those of a server are read."""
+    page = lab.page
+    lab.open("paged.ipynb", ["%load_ext qnb\n%qruns --uri mlflow+sqlite:///mlflow.db"])
+    lab.run_cells()
+    count = page.locator(".qnb-count")
+    rows = page.locator(".qnb-runs-table tbody tr[data-i]")
+    until(lambda: count.count() and "more than 1,000 runs" in count.inner_text(), seconds=120, what="what is known")
+    assert rows.count() == 100
+    page.locator(".qnb-scroll").evaluate("node => node.scrollTo(0, node.scrollHeight)")
+    until(lambda: rows.count() == 200, seconds=120, what="the following page")
+    page.get_by_label("Filter runs").fill("qnb 77")  # the oldest hundred
+    until(lambda: "0 of the newest 3,000 runs" in count.inner_text(), seconds=120, what="how far was searched")
+    assert "No run matches in the newest 3,000" in page.locator(".qnb-runs-table").inner_text()
+    page.get_by_role("button", name="Search all").click()
+    until(lambda: "6 of 10,000 runs" in count.inner_text(), seconds=200, what="all were searched")
+    assert rows.count() == 6
