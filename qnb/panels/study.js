@@ -62,7 +62,7 @@ function luck(v) {
   for (const [value, text, cls, row] of [[v.by_luck, `by luck ${v.luck_text}`, "qnb-luck-mark", 0], [v.found, `found ${v.found_text}`, "qnb-found", 1]]) {
     const at = x(value), end = at > 115;
     node.append(s("line", { x1: at, x2: at, y1: 3 + 14 * row, y2: 52, class: cls }),
-      s("text", { x: end ? at - 5 : at + 5, y: 12 + 14 * row, "text-anchor": end ? "end" : "start", class: `qnb-tick ${cls}-text` }, text));
+      s("text", { x: end ? at - 5 : at + 5, y: 12 + 14 * row, "text-anchor": end ? "end" : "start", class: `qnb-tick qnb-halo ${cls}-text` }, text));
   }
   return node;
 }
@@ -93,9 +93,12 @@ function history(view, width) {
   // Values far below stand as triangles at the foot, so the best stay readable.
   const sorted = complete.map((p) => p[1]).sort((a, b) => a - b), middle = sorted[Math.floor(sorted.length / 2)];
   if (maximize) lo = Math.max(lo, middle - 2 * (hi - middle || room)); else hi = Math.min(hi, middle + 2 * (middle - lo || room));
+  // A pruned trial may have stood above the best on its way.
+  const ends = points.map((p) => p[1]);
+  if (maximize) hi = Math.max(hi, Math.min(Math.max(...ends), hi + room)); else lo = Math.min(lo, Math.max(Math.min(...ends), lo - room));
   lo -= room * 0.04; hi += room * 0.04;
   const last = Math.max(1, end - 1), x = (n) => left + (n / last) * (right - left);
-  const y = (v) => top + ((maximize ? hi - v : v - lo) / (hi - lo)) * (bottom - top);
+  const y = (v) => Math.min(bottom, Math.max(top, top + ((maximize ? hi - v : v - lo) / (hi - lo)) * (bottom - top)));
   const final = best[best.length - 1];
   const off = points.filter((p) => (maximize ? p[1] < lo : p[1] > hi));
   const node = svg(width, height, `${complete.length} complete trials, best ${view.kpis[0][1]} in trial ${final ? final[0] : ""}`);
@@ -112,7 +115,7 @@ function history(view, width) {
   best.forEach(([n, v], i) => { path += `${i ? "L" : "M"}${x(n)},${y(v)}H${i + 1 < best.length ? x(best[i + 1][0]) : x(last)}`; });
   node.append(s("path", { d: path, class: "qnb-line", stroke: "var(--qnb-s1)" }));
   if (final) node.append(s("text", { x: right + 6, y: y(final[1]) + 4, class: "qnb-end" }, `best ${view.kpis[0][1]}`));
-  return figure("Optimisation history", `filled: best · rings: complete · crosses: pruned${off.length ? ` · triangles: ${off.length} beyond the scale` : ""}`, node);
+  return figure("Optimisation history", `by trial · filled: best · rings: complete · crosses: pruned${off.length ? ` · triangles: ${off.length} beyond the scale` : ""}`, node);
 }
 
 function importance(view) {
@@ -130,7 +133,7 @@ function importance(view) {
 function parallel(view, width, keep, redraw) {
   const { axes, lines } = view.axes;
   if (axes.length < 2 || !lines.length) return null;
-  const height = 230, top = 34, bottom = height - 14, left = 50, right = width - 56;
+  const height = 230, top = 34, bottom = height - 14, left = 50, right = width - 64;
   const x = (i) => left + (i / (axes.length - 1)) * (right - left), y = (v) => bottom - v * (bottom - top);
   const inside = (l) => Object.entries(keep.ranges).every(([i, [a, b]]) => l.at[i] !== null && l.at[i] >= a - 1e-9 && l.at[i] <= b + 1e-9);
   const shown = lines.filter(inside);
@@ -191,7 +194,7 @@ function curves(view, width) {
     node.append(path);
     if (c.best) { const [a, v] = c.points[c.points.length - 1]; node.append(s("text", { x: x(a) + 5, y: y(v) + 4, class: "qnb-end" }, `trial ${c.trial}`)); }
   }
-  return figure("Intermediate values", `${view.metric}; pruned trials grey`, node);
+  return figure("Intermediate values", `${view.metric}, by step; pruned trials grey`, node);
 }
 
 function workers(view, width) {
@@ -212,6 +215,11 @@ function workers(view, width) {
   });
   for (const [v] of ticks(0, end, 5)) node.append(s("text", { x: x(v), y: height - 6, "text-anchor": "middle", class: "qnb-tick" }, v < 120 ? `${+v.toFixed(1)}s` : `${+(v / 60).toFixed(1)}m`));
   return figure("Workers", "blue: complete · grey: pruned · red: failed · numbers: trials", node);
+}
+
+function onTheWay(view, width, two) {
+  const both = two && view.curves.some((c) => c.points.length) && view.workers.length, each = both ? width * 0.5 - 12 : width;
+  return h("div", { class: both ? "qnb-pair" : "" }, curves(view, each), workers(view, each));
 }
 
 function front(view, width) {
@@ -293,30 +301,30 @@ function table(view, keep, redraw, promote) {
     chips.append(h("button", { type: "button", "aria-pressed": String(keep.state === state), text, onclick: () => { keep.state = state; redraw(true); } }));
   }
   const head = h("tr");
-  const column = (key, text, right) => {
+  const column = (key, text, right, spare) => {
     const sorted = keep.sort === key;
-    const th = h("th", { scope: "col", class: right ? "qnb-num" : "", "aria-sort": sorted ? "other" : null });
+    const th = h("th", { scope: "col", class: `${right ? "qnb-num" : ""}${spare ? " qnb-spare" : ""}`, "aria-sort": sorted ? "other" : null });
     if (key) th.append(h("button", { type: "button", class: sorted ? "qnb-sorted" : "", text: text + (sorted ? (key === "value" || keep.down < 0 ? " ▾" : " ▴") : ""), onclick: () => { keep.down = sorted ? -keep.down : 1; keep.sort = key; redraw(true); } }));
     else th.textContent = text;
     head.append(th);
   };
   column("trial", "Trial", true); column("", "State"); column("value", view.metric, true);
   if (view.front) column("", view.front.y, true);
-  column("", "By step"); column("steps", "Steps", true);
+  column("", "By step", false, true); column("steps", "Steps", true);
   for (const name of view.names) column("", name, true);
-  column("worker", "Worker", true); column("", "Time", true); column("", "");
+  column("worker", "Worker", true, true); column("", "Time", true); column("", "");
   const body = h("tbody");
   for (const row of rows) {
     const best = row.trial === view.best;
     const tr = h("tr", { class: best ? "qnb-chosen" : row.state === "complete" ? "" : "qnb-dim" });
     tr.append(h("td", { class: "qnb-num", text: String(row.trial) }), h("td", {}, chip(row.state, WORD[row.state] || row.state)));
     row.values.slice(0, view.front ? 2 : 1).forEach((v) => tr.append(h("td", { class: "qnb-num" }, best ? h("b", { text: v }) : h("span", { text: v }))));
-    tr.append(h("td", {}, spark(row.spark)), h("td", { class: "qnb-num", text: String(row.steps || "–") }));
+    tr.append(h("td", { class: "qnb-spare" }, spark(row.spark)), h("td", { class: "qnb-num", text: String(row.steps || "–") }));
     for (const p of row.params) tr.append(h("td", { class: "qnb-num", title: p, text: p.length > 18 ? `${p.slice(0, 17)}…` : p }));
-    tr.append(h("td", { class: "qnb-num", text: String(row.worker) }), h("td", { class: "qnb-num", text: row.time }));
+    tr.append(h("td", { class: "qnb-num qnb-spare", text: String(row.worker) }), h("td", { class: "qnb-num", text: row.time }));
     const act = h("td", { class: "qnb-act" });
     if (row.state === "failed") act.append(h("span", { class: "qnb-failed-why", title: row.message, text: row.message.split("\n")[0].slice(0, 60) }));
-    else if (row.state === "complete") act.append(h("button", { type: "button", class: best ? "qnb-filled" : "qnb-plain", text: "Promote to cell", "aria-label": `Promote trial ${row.trial} to a cell`, onclick: () => promote(row.trial) }));
+    else if (row.state === "complete") act.append(h("button", { type: "button", class: best ? "qnb-filled" : "qnb-plain", "aria-label": `Promote trial ${row.trial} to a cell`, onclick: () => promote(row.trial) }, "Promote", h("span", { class: "qnb-spare", text: " to cell" })));
     tr.append(act);
     body.append(tr);
   }
@@ -331,7 +339,7 @@ let count = 0;
 function render({ model, el }) {
   const root = h("article", { class: "qnb-panel qnb-study" });
   const status = h("div", { class: "qnb-sr", role: "status", "aria-live": "polite" });
-  const head = h("header", { class: "qnb-head" }), goal = h("div", { class: "qnb-row qnb-soft" }), red = h("div"), note = h("div");
+  const head = h("header", { class: "qnb-head" }), goal = h("div", { class: "qnb-row qnb-soft qnb-goal" }), red = h("div"), note = h("div");
   const prefix = `qnb-study-${(count += 1)}`, list = h("div", { class: "qnb-tabs", role: "tablist", "aria-label": "Parts of the study" });
   const panels = {}, buttons = {}, keep = { ranges: {}, stamp: 0, state: "all", filter: "", sort: "value", down: 1, all: false };
   let chosen = "overview";
@@ -375,12 +383,14 @@ function render({ model, el }) {
     }
     buttons.trials.textContent = `Trials ${view.trials.length || ""}`.trim();
     const wide = root.clientWidth || 860, full = wide - 32, two = wide > 720;
+    root.classList.toggle("qnb-narrow", wide < 960);
+    root.classList.toggle("qnb-middle", wide < 960 && wide >= 560);
     const stamp = JSON.stringify([view.trials, view.workers.length, view.verdict, view.importances, view.kpis, wide, keep.stamp, keep.state, keep.filter, keep.sort, keep.down, keep.all]);
     if (chosen === "overview") {
       part("overview", stamp, overview, () => [kpis(view), verdict(view),
         h("div", { class: two ? "qnb-pair" : "" }, history(view, two ? full * 0.6 : full), importance(view)),
         parallel(view, full, keep, () => draw(true)),
-        h("div", { class: two ? "qnb-pair" : "" }, curves(view, two ? full * 0.5 - 12 : full), workers(view, two ? full * 0.5 - 12 : full)), front(view, full)], force);
+        onTheWay(view, full, two), front(view, full)], force);
       part("table", stamp, tableBox, () => table(view, keep, (f) => draw(f), promote), force);
     } else if (chosen === "trials") part("trials", stamp, trialsBox, () => table(view, keep, (f) => draw(f), promote), force);
     else if (chosen === "slices") part("slices", stamp, panels.slices, () => slices(view, full), force);

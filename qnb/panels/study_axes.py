@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..tuning.objectives import short_name
 from ..tuning.state import StudyState, TrialState
 
 __all__ = ["axes_of", "place", "slices_of"]
@@ -24,7 +25,7 @@ def axes_of(state: StudyState, trials: list[TrialState]) -> dict[str, Any]:
         room = (max(complete) - min(complete)) or abs(max(complete)) * 0.1 or 1.0
         low, high = max(low, min(complete) - room), min(high, max(complete) + room)
     axes = [{"name": d["name"], "ticks": _ticks(d)} for d in space]
-    axes.append({"name": objective.metric, "ticks": _linear(low, high)})
+    axes.append({"name": short_name(objective.metric), "ticks": _linear(low, high)})
     lines = []
     for trial in trials:
         value = values[trial.number]

@@ -80,6 +80,7 @@ def _svg(history: dict[str, Any]) -> str:
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" stroke="#0b62c4" '
         f'fill="{"none" if p[2] == "complete" else "#9aa4ae"}"/>'
         for p in history["points"]
+        if low <= p[1] <= high  # where pruned trials stood on the way may lie far off
         for x, y in [xy(p[0], p[1])]
     )
     steps = ""
@@ -92,6 +93,7 @@ def _svg(history: dict[str, Any]) -> str:
     return (
         f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(said)}">'
         f'<path d="{steps}" fill="none" stroke="#0b62c4" stroke-width="1.5"/>{dots}</svg>'
+        "<p><small>Optimisation history · line: best so far · rings: complete · grey: pruned</small></p>"
     )
 
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..reports.numbers import MISSING, duration, ic, icir, loss, percent, ratio
+from ..reports.numbers import MISSING, duration, ic, icir, loss, percent, ratio, share
+from ..tuning.objectives import short_name
 from ..tuning.state import StudyState, TrialState
 from .study_axes import axes_of, slices_of
 
@@ -55,7 +56,7 @@ def study_view(state: StudyState, *, status: str, now: float | None = None) -> d
         "red": "Trials are chosen on the TEST segment: its figures are no test." if state.spec.on_test else "",
         "kpis": _kpis(state, now),
         "verdict": _verdict(state),
-        "metric": f"{objective.metric}, {state.spec.validation.segment}",
+        "metric": f"{short_name(objective.metric)}, {state.spec.validation.segment}",
         "names": [d["name"] for d in state.space],
         "history": _history(state, trials),
         "importances": [[name, share, f"{share:.2f}"] for name, share in state.importances.items()],
@@ -81,7 +82,9 @@ def value_of(metric: str, value: Any) -> str:
         return icir(value)
     if name in ("information_ratio",):
         return ratio(value)
-    if name in ("annualized_return", "max_drawdown", "turnover"):
+    if name == "turnover":
+        return share(value)
+    if name in ("annualized_return", "max_drawdown"):
         return percent(value)
     return loss(value)
 
@@ -102,7 +105,7 @@ def _left(state: StudyState, now: float) -> str:
 def _goal(state: StudyState) -> str:
     spec = state.spec
     goals = ", ".join(
-        f"{'Maximise' if o.direction == 'maximize' else 'Minimise'} {o.metric}"
+        f"{'maximise' if o.direction == 'maximize' else 'minimise'} {short_name(o.metric)}"
         + (" (distance from 1)" if o.direction == "correlation" else "")
         for o in spec.objectives
     )
@@ -113,7 +116,8 @@ def _goal(state: StudyState) -> str:
         where = f"over {validation.folds} {kinds[validation.kind]}"
     days = f" {state.span}" if state.span else ""
     pruner = "no pruner" if spec.pruner == "none" else f"{spec.pruner} pruner"
-    return f"{goals} {where}{days} · {SAMPLERS.get(spec.sampler, spec.sampler)}, seed {spec.seed} · {pruner}"
+    sampler = f"{SAMPLERS.get(spec.sampler, spec.sampler)}, seed {spec.seed}"
+    return f"{goals[0].upper()}{goals[1:]} {where}{days} · {sampler} · {pruner}"
 
 
 def _kpis(state: StudyState, now: float) -> list[list[str]]:
@@ -130,7 +134,7 @@ def _kpis(state: StudyState, now: float) -> list[list[str]]:
     middle = complete[len(complete) // 2] if complete else math.nan
     return [
         [
-            f"Best {objective.metric}, {state.spec.validation.segment}",
+            f"Best {short_name(objective.metric)}, {state.spec.validation.segment}",
             value_of(objective.metric, best.values[0]) if best else MISSING, f"trial {best.number}" if best else "",
         ],
         ["Median of complete", value_of(objective.metric, middle), f"{len(complete)} trials"],
@@ -219,7 +223,7 @@ def _front(state: StudyState) -> dict[str, Any] | None:
         [t.values[0], t.values[1], t.number, t.number in front]
         for t in state.trials.values() if t.state == "complete" and all(map(math.isfinite, t.values))
     ]  # fmt: skip
-    return {"x": objectives[0].metric, "y": objectives[1].metric, "points": points}
+    return {"x": short_name(objectives[0].metric), "y": short_name(objectives[1].metric), "points": points}
 
 
 def _row(state: StudyState, trial: TrialState) -> dict[str, Any]:

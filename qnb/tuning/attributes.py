@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .objectives import short_name
 from .spec import StudySpec
 
 __all__ = ["stored_name", "study_attributes", "trial_attributes", "verdict_attributes"]
@@ -26,7 +27,9 @@ def study_attributes(spec: StudySpec) -> dict[str, Any]:
     if validation.kind != "holdout":
         where = f"over {validation.folds} {_FOLDS[validation.kind]}"
     goals = ", ".join(
-        f"{o.metric} nearest to 1" if o.direction == "correlation" else f"{o.direction} {o.metric}"
+        f"{short_name(o.metric)} nearest to 1"
+        if o.direction == "correlation"
+        else f"{o.direction} {short_name(o.metric)}"
         for o in spec.objectives
     )
     found = {"searched for": f"{goals} {where}"}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..errors import UnknownNameError
 
-__all__ = ["DIRECTIONS", "METRICS", "Direction", "Metric", "Objective", "metric_of"]
+__all__ = ["DIRECTIONS", "METRICS", "Direction", "Metric", "Objective", "metric_of", "short_name"]
 
 Direction = Literal["maximize", "minimize", "correlation"]
 DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize", "correlation")
@@ -100,6 +100,21 @@ def metric_of(name: str) -> Metric:
         if known == plain:
             return METRICS[key]
     raise UnknownNameError("metric", name, [*METRICS, *_SHORT, "rank_ic", "rank_icir"])
+
+
+def short_name(key: str) -> str:
+    """Return the name of a metric as people write it; `metric_of` knows it, too.
+
+    Examples
+    --------
+    >>> short_name("excess_return_with_cost.information_ratio"), short_name("IC")
+    ('information_ratio', 'IC')
+    >>> short_name("excess_return_without_cost.max_drawdown"), short_name("excess_return_with_cost.mean")
+    ('max_drawdown_without_cost', 'excess_return_with_cost.mean')
+    """
+    series, _, factor = key.partition(".")
+    name = factor + ("_without_cost" if series == "excess_return_without_cost" else "")
+    return name if _SHORT.get(name) == key else key
 
 
 def _plain(name: str) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 from ..errors import MissingExtraError
 from .attributes import stored_name, study_attributes
 from .grid import grid_points
+from .objectives import short_name
 from .space import Dimension, Space
 from .spec import StudySpec
 from .storage import open_storage, quiet
@@ -84,7 +85,7 @@ class Search:
                 directions=[o.optuna_direction for o in spec.objectives], sampler=self._sampler(0),
                 pruner=optuna.pruners.NopPruner(),
             )  # fmt: skip
-            self._study.set_metric_names([o.metric for o in spec.objectives])
+            self._study.set_metric_names([short_name(o.metric) for o in spec.objectives])
         self.describe(study_attributes(spec))
         self._trials: dict[int, Any] = {}
         self._reports: dict[int, int] = {}

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from ..reports.numbers import duration
 from . import events as ev
+from .objectives import short_name
 from .state import StudyState
 
 __all__ = ["StudyTerminal", "value_text"]
@@ -43,7 +44,7 @@ class StudyTerminal:
         match event:
             case ev.StudyStarted() if not self._quiet:
                 spec = self.state.spec
-                goal = ", ".join(f"{o.direction} {o.metric}" for o in spec.objectives)
+                goal = ", ".join(f"{o.direction} {short_name(o.metric)}" for o in spec.objectives)
                 again = f", {event.done} are there" if event.done else ""
                 self._say(
                     f"study {event.name} / {event.study_id}: {goal}; {len(event.space)} parameters, "
@@ -70,7 +71,9 @@ class StudyTerminal:
         state, spec = self.state, self.state.spec
         best = state.best
         if event.state == "complete":
-            said = "  ".join(f"{o.metric} {value_text(v)}" for o, v in zip(spec.objectives, event.values, strict=True))
+            said = "  ".join(
+                f"{short_name(o.metric)} {value_text(v)}" for o, v in zip(spec.objectives, event.values, strict=True)
+            )
             said += "  best" if best is not None and best.number == event.trial else ""
         elif event.state == "pruned":
             said = f"pruned after {event.steps} of {event.of}"
@@ -88,7 +91,8 @@ class StudyTerminal:
         self._say(f"{event.status}: {counts}, {took}" + (f"; {event.message}" if event.message else ""))
         if best is not None:
             shown = ", ".join(
-                f"{o.metric} {value_text(v)}" for o, v in zip(state.spec.objectives, best.values, strict=True)
+                f"{short_name(o.metric)} {value_text(v)}"
+                for o, v in zip(state.spec.objectives, best.values, strict=True)
             )
             self._say(f"best: trial {best.number}, {shown}: " + ", ".join(f"{k}={v}" for k, v in best.params.items()))
         verdict = state.verdict

@@ -126,18 +126,19 @@ def judge_series(
         "by_luck": deflated.by_luck * year, "measure": words, "trials": trials, "complete": len(complete),
         "days": overfit.periods, "splits": overfit.splits, "basis": basis,
     }  # fmt: skip
-    return _with_test(_in_words(numbers, len(complete)), spec)
+    return _with_test(_in_words(numbers, deflated.periods), spec)
 
 
-def _in_words(numbers: dict[str, Any], complete: int) -> Verdict:
+def _in_words(numbers: dict[str, Any], days: int) -> Verdict:
     deflated, overfit = numbers["deflated"], numbers["overfit"]
     share = f"{100 * overfit:.0f} %" if math.isfinite(overfit) else "–"
     if not deflated >= GOOD_SHARPE:
         return Verdict(
             "noise", "No better than luck",
             f"The best Sharpe ratio, {numbers['found']:.2f}, cannot be told from luck: a search this wide finds "
-            f"{numbers['by_luck']:.2f} without any skill, and {numbers['days']:,} days say no more.",
-            "Do not trade it. Change the features or the label, not the parameters.", **numbers,
+            f"{numbers['by_luck']:.2f} without any skill, and {days:,} days say no more.",
+            "Do not trade it. Change the features or the label, or compare on more days: other parameters do not help.",
+            **numbers,
         )  # fmt: skip
     if math.isfinite(overfit) and overfit < GOOD_OVERFITTING:
         return Verdict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,30 @@ def test_every_part_is_drawn_and_nothing_of_the_study_runs(browser: Any, tmp_pat
     assert page.locator(".qnb-slices svg").count() == 2
     page.wait_for_timeout(200)
     assert page.evaluate("window.hit") is None
+    assert errors == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", [800, 1600])
+def test_nothing_is_cut_off_where_a_notebook_is_narrow(browser: Any, tmp_path: Path, width: int) -> None:
+    page, errors = _open(browser, tmp_path, study_view(_state(), status="finished", now=30.0), width=width)
+    boxes = [b.bounding_box() for b in page.locator(".qnb-act button").all()]
+    assert len(boxes) == 8
+    assert all(b is not None and b["x"] + b["width"] <= width for b in boxes), "each can be clicked without a scroll"
+    assert all(
+        b is not None and b["height"] < 34 for b in (k.bounding_box() for k in page.locator(".qnb-kpis b").all())
+    )
+    tops = {
+        round(b["y"])
+        for b in (n.bounding_box() for n in page.locator(".qnb-verdict-body > div:not(.qnb-verdict-words)").all())
+        if b
+    }
+    assert len(tops) == 1, "the three figures of the verdict stand side by side"
+    path = page.locator(".qnb-fig").first.locator("path.qnb-line").get_attribute("d")
+    heights = [float(y) for y in re.findall(r",(-?[\d.]+)", path or "")]
+    assert heights
+    assert all(0 <= y <= 190 for y in heights), "the line of the best stays within its picture"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert errors == []
     page.close()
 
