@@ -50,13 +50,14 @@ class Work(Nap):
         self.steps = steps
 
     def fit(self, dataset, context=None):
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         x = np.random.default_rng(0).normal(size=200_000)
         for i in range(self.steps):
             for _ in range(20):
                 np.sort(x)
             context.emit(MetricLogged(name="l2.valid", value=1.0 / (i + 1), step=i))
             context.should_stop()
+        context.emit(MetricLogged(name="cpu", value=time.process_time() - cpu))
         context.emit(MetricLogged(name="seconds", value=time.perf_counter() - began))
 
 
@@ -198,17 +199,23 @@ def overhead(options: argparse.Namespace) -> int:
         model = __import__("bench_model").Work
         probe = _alone(model(10))
         steps = max(10, int(10 * options.seconds / probe / options.rounds / 2))
-        alone, pooled, whole = [], [], []
+        alone, pooled, whole, cpu = [], [], [], []
         for _ in range(options.rounds):
+            before = time.process_time()
             alone.append(_alone(model(steps)))
+            before = time.process_time() - before
             began = time.perf_counter()
             run = bench.submit("Work", steps=steps).wait(600)
             whole.append(time.perf_counter() - began)
             pooled.append(run.metrics["seconds"])
+            cpu.append(run.metrics["cpu"] / before - 1)
         bench.close()
     ratio = statistics.median(p / a for p, a in zip(pooled, alone, strict=True)) - 1
     print(f"the same fit alone {statistics.median(alone):.2f} s, in a worker {statistics.median(pooled):.2f} s, "
-          f"submit to result {statistics.median(whole):.2f} s")  # fmt: skip
+          f"submit to result {statistics.median(whole):.2f} s; rounds "
+          + ", ".join(f"{p / a - 1:+.2%}" for p, a in zip(pooled, alone, strict=True)))  # fmt: skip
+    # On a machine with other work the processor's time says more: all threads of the worker are in it.
+    print("processor time of the worker beyond that of the bare process: " + ", ".join(f"{c:+.2%}" for c in cpu))
     return _target("overhead on a training", ratio, 0.01, "")
 
 
