@@ -116,7 +116,7 @@ class _Notebook:
         self._kernel.start_kernel(cwd=str(self._folder), env=env)
         self._client = self._kernel.client()
         self._client.start_channels()
-        self._client.wait_for_ready(timeout=60)
+        self._client.wait_for_ready(timeout=150)
         self._run("%load_ext qnb")
 
     def _run(self, code: str) -> None:
@@ -144,7 +144,7 @@ def test_whatever_is_killed_when_a_resumed_study_has_each_trial_once(tmp_path: P
 
 
 def _wait_for(settings: Settings, event: str) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 150
     while time.monotonic() < end:
         found = list_studies(settings)
         path = found[0].path / "events.ndjson" if found else None
@@ -168,7 +168,7 @@ def _kill(user: int, what: str, directory: StudyDir) -> None:
         if victim is not None and victim.is_running():
             victim.kill()
     if what not in ("worker", "kernel"):
-        psutil.wait_procs(workers, timeout=10)
+        psutil.wait_procs(workers, timeout=60)
         assert not any(w.is_running() and w.status() != psutil.STATUS_ZOMBIE for w in workers), "workers go, too"
 
 
@@ -186,7 +186,7 @@ def _each_trial_once(directory: StudyDir, settings: Settings) -> None:
     from qnb.recorder.stores import open_store
 
     study = optuna.load_study(
-        study_name=directory.study_id,
+        study_name=None,  # there is one
         storage=optuna.storages.JournalStorage(JournalFileBackend(str(directory.journal))),
     )
     assert [t.number for t in study.trials] == list(range(TRIALS))

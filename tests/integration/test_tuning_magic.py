@@ -182,7 +182,7 @@ def test_a_study_outlives_the_notebooks_kernel(tmp_path: Path) -> None:
     assert (handle.status, handle.state.done) == ("finished", 5)
 
 
-def _until(condition: Any, seconds: float = 60.0) -> None:
+def _until(condition: Any, seconds: float = 150.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to that"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_a_study_from_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     from optuna.storages.journal import JournalFileBackend
 
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(directory.journal)))
-    study = optuna.load_study(study_name=directory.study_id, storage=storage)
+    study = optuna.load_study(study_name=f"tune / {directory.study_id}", storage=storage)
     assert [t.number for t in study.trials] == list(range(8)), "what optuna-dashboard opens"
     handle = StudyHandle(directory)
     assert handle.status == "finished"
@@ -151,13 +152,14 @@ def test_a_tuned_fit_is_the_plain_fit_bit_for_bit_and_is_not_repeated(settings: 
 @pytest.mark.parametrize("cv", ["walk_forward:2", "purged_kfold:3"])
 def test_folds_are_compared_on_their_own_days_and_run_in_parallel(settings: Settings, cv: str) -> None:
     text = WORKFLOW + "processors: {infer: [{class: RobustZScoreNorm, kwargs: {fit_start_time: x, fit_end_time: x}}]}\n"
-    state = _run(settings, text, trials=2, cv=cv, jobs=2)
+    state = _run(settings, text, trials=3, cv=cv, jobs=2)
     folds = int(cv[-1])
     assert {t.state for t in state.trials.values()} <= {"complete", "pruned"}
     assert state.trials[0].state == "complete"
     first = [j for j in state.jobs if j.trial == 0]
     assert sorted(j.fold for j in first) == list(range(folds))
-    assert len({j.worker for j in first}) == 2
+    workers = [{j.worker for j in state.jobs if j.trial == n} for n in state.trials]
+    assert any(len(w) == 2 for w in workers), "one trial's folds on two workers, once both have started"
     from qnb.tuning.series import read_series
 
     (directory,) = list_studies(settings)
@@ -204,7 +206,7 @@ class Model:
         if self.kind == "crash":
             raise RuntimeError(f"no such thing as {self.x}")
         if self.kind == "sleep":
-            time.sleep(60)
+            time.sleep(250)
     def predict(self, dataset, segment="test"):
         frame = dataset.prepare(segment, col_set="label")
         values = np.full(len(frame), np.nan) if self.kind == "nan" else np.random.default_rng(0).normal(size=len(frame))
@@ -236,11 +238,14 @@ def test_three_identical_failures_pause_the_study(settings: Settings, kind: str)
     assert (after.status, after.done) == ("paused", 6), "failed trials are not run again"
 
 
-def test_a_trial_that_takes_too_long_has_failed_and_is_never_best(settings: Settings) -> None:
+def test_a_trial_that_takes_too_long_has_failed_and_is_never_best(
+    settings: Settings, crowding: Callable[[], float]
+) -> None:
     kinds = _user_model(settings, "sleep").replace("kind: sleep", "kind: !choice [sleep, fine]")
-    state = _run(settings, kinds, trials=4, trial_timeout=1.5, sampler="qmc", name="t")
+    kinds = kinds.replace("x: !uniform [0, 1]", "x: 0.5")
+    state = _run(settings, kinds, trials=2, trial_timeout=4.0 * crowding(), sampler="grid", name="t")
     slow = {t.number for t in state.trials.values() if t.params["kind"] == "sleep"}
-    assert 0 < len(slow) < 4, "the space has both"
+    assert len(slow) == 1, "the grid has both"
     assert {t.number: t.error for t in state.trials.values() if t.state == "failed"} == dict.fromkeys(slow, "TimedOut")
     assert state.best is not None
     assert state.best.number not in slow
