@@ -39,6 +39,7 @@ PAGE = 100
 STATIC_ROWS = 50
 CURVE_POINTS = 56
 CURVE_BATCH = 12
+PATIENCE = 2.0
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -75,6 +76,8 @@ class RunsBrowser(anywidget.AnyWidget):
         self._curves: dict[str, list[float]] = {}
         self._doomed: dict[str, list[RunInfo]] = {}
         self._children: dict[str, Any] = {}
+        self._answered = threading.Event()
+        self._answered.set()
         self._query = RunQuery(text=text, experiment=experiment, limit=self._limit)
         page = self._page(self._query, COLUMNS)
         super().__init__(first={**page, "text": text, "experiment": experiment})
@@ -183,6 +186,7 @@ class RunsBrowser(anywidget.AnyWidget):
         batch: dict[str, list[float]] = {}
         for n, run_id in enumerate(ids, start=1):
             if run_id not in self._curves:
+                self._answered.wait(PATIENCE)  # who types is not to wait for curves
                 self._curves[run_id] = excess_curve(store, run_id, points=CURVE_POINTS)
             batch[run_id] = self._curves[run_id]
             if len(batch) == CURVE_BATCH or n == len(ids):
@@ -279,10 +283,13 @@ class RunsBrowser(anywidget.AnyWidget):
         return {"kind": "changed", "text": f"Deleted {counted(len(runs), 'run')}.", "deleted": [r.run_id for r in runs]}
 
     def _received(self, _: Any, content: dict[str, Any], __: Any) -> None:
+        self._answered.clear()
         try:
             reply = self.answer(content)
         except QnbError as error:
             reply = {"kind": "error", "text": str(error), "to": content.get("kind")}
+        finally:
+            self._answered.set()
         if reply is not None:
             self.send({**reply, "seq": content.get("seq")})
 
