@@ -41,11 +41,16 @@ def study_attributes(spec: StudySpec) -> dict[str, Any]:
 def trial_attributes(
     spec: StudySpec, metrics: Mapping[str, float], *, span: str = "", failure: Sequence[str] = ("", "")
 ) -> dict[str, Any]:
-    """Return what a trial found beside its objectives: other metrics, the days, or why it failed."""
+    """Return what a trial found beside its objectives: other metrics, the days, or why it failed.
+
+    A database waits for the disk with each attribute, so there the metrics are one.
+    """
     known = {o.metric for o in spec.objectives if o.direction != "correlation"}
     found: dict[str, Any] = {k: float(v) for k, v in metrics.items() if k not in known and math.isfinite(v)}
+    if spec.storage and found:
+        found = {"metrics": {k: round(v, 6) for k, v in found.items()}}
     if span:
-        found |= {"days": span, "segment": spec.validation.segment}
+        found["days"] = f"{span} (TEST)" if spec.on_test else span
     error, message = failure
     if error:
         found["error"] = (message if message.startswith(error) else f"{error}: {message}")[:ERROR_LIMIT]

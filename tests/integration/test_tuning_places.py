@@ -106,7 +106,7 @@ def _tells_all(study: optuna.Study) -> None:
     assert about["searched for"] == "maximize IC on the valid segment"
     assert about["verdict"].startswith("Too early to say. 4 complete trials")
     best = study.best_trial
-    assert {"ICIR", "Rank IC", "Rank ICIR", "days", "segment"} <= best.user_attrs.keys()
+    assert best.user_attrs["metrics"].keys() == {"ICIR", "Rank IC", "Rank ICIR"}
     assert best.user_attrs["days"].startswith("2019-")
 
 
@@ -115,9 +115,11 @@ def test_the_dashboard_says_why_a_trial_failed_and_what_the_test_segment_is() ->
     found = trial_attributes(spec, {"IC": 0.1, "ICIR": 0.7, "loss": math.nan}, failure=("TimedOut", "took longer"))
     assert found == {"ICIR": 0.7, "error": "TimedOut: took longer"}, "what the objective does not show, and finite"
     told = trial_attributes(spec, {}, span="a to b", failure=("Error", "Error: no"))
-    assert told == {"days": "a to b", "segment": "valid", "error": "Error: no"}
+    assert told == {"days": "a to b", "error": "Error: no"}
     assert study_attributes(spec)["searched for"] == "maximize IC, ICIR nearest to 1 on the valid segment"
     spoilt = study_attributes(replace(spec, validation=Validation(segment="test")))
+    on_test = trial_attributes(replace(spec, validation=Validation(segment="test")), {}, span="a to b")
+    assert on_test == {"days": "a to b (TEST)"}
     assert spoilt["searched for"].endswith("on the TEST segment")
     assert "no test" in spoilt["warning"]
     folds = study_attributes(replace(spec, validation=Validation("purged_kfold", 5)))
