@@ -12,8 +12,9 @@ from ..config import Settings
 from ..errors import ConfigError, DataError, EmptyDataError, Problem, UnknownNameError
 from ..events import Emit
 from ..task.component import build_component, is_description
-from .loader import DataLoader, LoadContext
+from .loader import DataLoader, LoadContext, QlibDataLoader
 from .pipeline import FitMode, Prepared, ProcessType, content_address, prepare_table
+from .processor import TableProcessor
 from .protocols import DATA_KEYS, DataKey
 from .selection import column_set, rows_of
 from .table import Table
@@ -147,7 +148,7 @@ class DataHandler:
         """
         from .frames import Guards, frame_of, table_of
 
-        table = self.table(data_key)
+        table = self._table_with(data_key, col_set if proc_func is None and level is not None else self.CS_ALL)
         self._guards = self._guards or Guards()
         rows: slice | np.ndarray = slice(None)
         if level is None:
@@ -162,7 +163,7 @@ class DataHandler:
 
     def get_cols(self, col_set: str | Sequence[str] = CS_ALL, data_key: DataKey = "infer") -> list[Any]:
         """Return the column names of `col_set`: names, or (group, name) for ``"__raw"`` and lists."""
-        table = self.table(data_key)
+        table = self._table_with(data_key, col_set)
         groups, levels = column_set(table, col_set)
         wanted = table.groups if groups is None else groups
         pairs = [(g, n) for w in wanted for g, n in table.columns if g == w]
@@ -211,8 +212,13 @@ class DataHandler:
     def _keys(self) -> tuple[DataKey, ...]:
         return ("infer",)
 
-    def _load(self, context: LoadContext) -> Table:
-        table = self.data_loader.load_table(self.instruments, self.start_time, self.end_time, context=context)
+    def _table_with(self, data_key: DataKey, col_set: str | Sequence[str]) -> Table:
+        """Return a table of `data_key` that has all columns of `col_set`."""
+        return self.table(data_key)
+
+    def _load(self, context: LoadContext, loader: Any = None) -> Table:
+        loader = self.data_loader if loader is None else loader
+        table = loader.load_table(self.instruments, self.start_time, self.end_time, context=context)
         if not len(table):
             raise EmptyDataError(
                 f"no rows for instruments {self.instruments!r} from {self.start_time} to {self.end_time}; check the "
@@ -282,6 +288,8 @@ class DataHandlerLP(DataHandler):
         self.drop_raw = drop_raw
         self.fit_start_time = fit_start_time
         self.fit_end_time = fit_end_time
+        self._some: Table | None = None  # the raw data without the columns that processors leave out
+        self._complete: set[str] = set()  # its groups that lack none
         self.infer_processors = self._build(infer_processors)
         self.learn_processors = self._build(learn_processors)
         self.shared_processors = self._build(shared_processors)
@@ -301,11 +309,29 @@ class DataHandlerLP(DataHandler):
             remedy = "valid: fit_seq, fit_ind, load_state"
             raise ConfigError([Problem(f"unknown init_type {init_type!r}", remedy, "init_type")])
         context = LoadContext(self.store, self.settings, emit)
-        prepared = self._process(self._load(context), init_type, context)
+        fewer = None if init_type == self.IT_FIT_IND else self._fewer()
+        prepared = self._process(self._load(context, fewer), init_type, context)
         tables = {"raw": prepared.raw, "infer": prepared.infer, "learn": prepared.learn}
-        if self.drop_raw:
+        self._some = None
+        if self.drop_raw or fewer is not None:
             del tables["raw"]
+        if fewer is not None and not self.drop_raw:
+            self._some = prepared.raw
         self._take(tables)
+
+    def table(self, data_key: DataKey = "infer") -> Table:
+        """Return the table of `data_key`; data is loaded on first use.
+
+        Where the first processors leave out columns, those are not computed for `infer` and `learn`; all columns of the
+        raw data are computed when they are first asked for.
+        """
+        if data_key == "raw":
+            if not self._tables:
+                self.setup_data()
+            if self._some is not None:
+                self._tables["raw"] = self._load(LoadContext(self.store, self.settings))
+                self._some = None
+        return super().table(data_key)
 
     def get_all_processors(self) -> list[Any]:
         """Return the processors in the order in which they run."""
@@ -352,6 +378,25 @@ class DataHandlerLP(DataHandler):
     def _keys(self) -> tuple[DataKey, ...]:
         return ("infer", "learn")
 
+    def _table_with(self, data_key: DataKey, col_set: str | Sequence[str]) -> Table:
+        if not self._tables:
+            self.setup_data()
+        groups = [col_set] if isinstance(col_set, str) else list(col_set)
+        if data_key == "raw" and self._some is not None and self._complete.issuperset(groups):
+            return self._some
+        return self.table(data_key)
+
+    def _fewer(self) -> Any:
+        """Return a loader of the columns that the first processors leave, None where all are needed."""
+        chain = [*self.shared_processors, *self.infer_processors]
+        independent = self.process_type == self.PTYPE_I and not self.shared_processors
+        if not isinstance(self.data_loader, QlibDataLoader) or independent:
+            return None  # processors to learn with start from all columns, too
+        loader = self.data_loader.only(lambda columns: _left(columns, chain[: len(self.shared_processors) or None]))
+        if loader is not None:
+            self._complete = {g for g, f in loader.fields.items() if f == self.data_loader.fields[g]}
+        return loader
+
     def _build(self, processors: Sequence[Any] | None) -> list[Any]:
         if isinstance(processors, str | Mapping):
             processors = [processors]
@@ -377,6 +422,17 @@ class DataHandlerLP(DataHandler):
             threads=context.threads,
             emit=context.emit,
         )
+
+
+def _left(columns: list[tuple[str, str]], processors: Sequence[Any]) -> list[tuple[str, str]] | None:
+    """Return the columns that the first of `processors` leave, None where the very first one needs all."""
+    left = None
+    for proc in processors:
+        found = proc.left(columns if left is None else left) if isinstance(proc, TableProcessor) else None
+        if found is None:
+            break
+        left = found
+    return left
 
 
 def _squeezed(frame: pd.DataFrame, selector: Any, level: str | int | None) -> Any:

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["DataLoader", "LoadContext", "QlibDataLoader"]
 
 _LOG = logging.getLogger(__name__)
+
+Fields: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
+"""Expressions and their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,7 @@ class QlibDataLoader(DataLoader):
         self.swap_level = swap_level
         self.freq = freq
         self.inst_processors = inst_processors or {}
+        self._whole: dict[str, Fields] | None = None
         missing = [g for g in self.fields if isinstance(freq, Mapping) and g not in freq]
         if missing:
             known = ", ".join(map(str, freq))
@@ -193,6 +198,42 @@ class QlibDataLoader(DataLoader):
                 parts[block.group] = self._per_instrument(replace(table, blocks=(block,), fingerprint=""), store)
         return joined([parts[g] for g in self.fields if g in parts], "outer")
 
+    def only(self, choose: Callable[[list[tuple[str, str]]], list[tuple[str, str]] | None]) -> QlibDataLoader | None:
+        """Return a loader of fewer columns of the same rows; None where all are loaded.
+
+        Parameters
+        ----------
+        choose : callable
+            Receives (group, name) of every column and returns those wanted, or None for all. It is not asked where
+            somebody else looks at the columns: processors of instruments, a `load` of the user's.
+        """
+        own = (type(self).load, type(self).load_table) == (QlibDataLoader.load, QlibDataLoader.load_table)
+        if not own or self.inst_processors or not self.is_group:
+            return None
+        columns = [(g, n) for g, (_, names) in self.fields.items() for n in names]
+        chosen = choose(columns)
+        if not chosen or len(chosen) == len(columns):
+            return None
+        wanted, fewer = set(chosen), copy.copy(self)
+        fewer._whole = self.fields
+        fewer.fields = {}
+        for group, pairs in self.fields.items():
+            kept = [(e, n) for e, n in zip(*pairs, strict=True) if (group, n) in wanted]
+            if kept:
+                fewer.fields[group] = (tuple(e for e, _ in kept), tuple(n for _, n in kept))
+        return fewer
+
+    def _from_whole(self, groups: Sequence[str], address: Callable[[Mapping[str, Fields]], str], cache: Any) -> Any:
+        """Return the columns of `groups` out of an earlier load of all columns; None if the cache has none."""
+        if self._whole is None:
+            return None
+        whole = recall(cache, address({g: self._whole[g] for g in groups}), flat=False)
+        if whole is None:
+            return None
+        fields = {g: self.fields[g] for g in groups}
+        chosen = whole.where_columns(lambda group, name: name in fields[group][1])
+        return replace(chosen, fingerprint=address(fields))
+
     def _evaluated(
         self, store: Any, groups: Sequence[str], instruments: Any, span: tuple[Any, Any], context: LoadContext
     ) -> Table:
@@ -202,8 +243,12 @@ class QlibDataLoader(DataLoader):
 
         cache = context.cache
         fields = {g: self.fields[g] for g in groups}
-        address = load_address(fields, instruments, span, self.filter_pipe, store)
-        found = recall(cache, address, flat=not self.is_group)
+
+        def address_of(wanted: Mapping[str, Fields]) -> str:
+            return load_address(wanted, instruments, span, self.filter_pipe, store)
+
+        address = address_of(fields)
+        found = recall(cache, address, flat=not self.is_group) or self._from_whole(groups, address_of, cache)
         if found is not None:
             context.progress(len(found), len(found))
             return found
@@ -237,7 +282,7 @@ class QlibDataLoader(DataLoader):
         return table
 
 
-def _fields(given: Any, group: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _fields(given: Any, group: str) -> Fields:
     """Return expressions and names from ``[expression, ...]`` or ``[[expression, ...], [name, ...]]``."""
     where = f"data_loader.config.{group}" if group else "data_loader.config"
     if isinstance(given, str) or not isinstance(given, list | tuple):

@@ -179,6 +179,13 @@ class TableProcessor(Processor):
         """Return `table` processed; never write to a block that is not owned."""
         raise NotImplementedError(f"{type(self).__name__} has no transform(table, work)")
 
+    def left(self, columns: Sequence[tuple[str, str]]) -> list[tuple[str, str]] | None:
+        """Return which of `columns` (group, name) are left, where leaving out columns is all that it does; else None.
+
+        A handler whose first processors answer does not compute the other columns.
+        """
+        return None
+
     def fit(self, df: Any = None) -> None:
         """Learn from a frame."""
         from .frames import table_of

@@ -32,6 +32,12 @@ class DropCol(TableProcessor):
     def __init__(self, col_list: Sequence[str] = ()) -> None:
         self.col_list = list(col_list)
 
+    def left(self, columns: Sequence[tuple[str, str]]) -> list[tuple[str, str]] | None:
+        """Return the other columns; None where a name is unknown, of which `transform` warns."""
+        if not {n for _, n in columns}.issuperset(self.col_list):
+            return None
+        return [(g, n) for g, n in columns if n not in self.col_list]
+
     def transform(self, table: Table, work: Workspace) -> Table:
         """Return the table without these columns."""
         present = {n for _, n in table.columns}

@@ -40,6 +40,13 @@ class FilterCol(TableProcessor):
         self.fields_group = fields_group
         self.col_list = list(col_list)
 
+    def left(self, columns: Sequence[tuple[str, str]]) -> list[tuple[str, str]] | None:
+        """Return the columns that are kept; None where `transform` has something to say about the names."""
+        inside = {n for g, n in columns if g == self.fields_group}
+        if not isinstance(self.fields_group, str) or not self.col_list or not inside.issuperset(self.col_list):
+            return None
+        return [(g, n) for g, n in columns if n not in inside or n in self.col_list]
+
     def transform(self, table: Table, work: Workspace) -> Table:
         """Return the table with the chosen columns."""
         inside = {n for i in table.select(self.fields_group) for n in table.blocks[i].names}
