@@ -34,7 +34,7 @@ class CSRankNorm(TableProcessor):
 
     def transform(self, table: Table, work: Workspace) -> Table:
         """Return the table ranked by date."""
-        return work.map_days(table, self.fields_group, _rank)
+        return work.map_days(table, self.fields_group, _rank, padded=True)
 
 
 def _rank(x: np.ndarray) -> None:

@@ -171,6 +171,24 @@ def test_ranks_share_ties_and_ignore_the_sign_of_zero() -> None:
     np.testing.assert_allclose(got, [1.5 / 4, 1.5 / 4, 3 / 4, np.nan, 1], rtol=1e-6)
 
 
+def test_dates_side_by_side_have_the_ranks_of_each_by_itself() -> None:
+    """Dates of 1 to 40 instruments, one without a value, with ties: the same bits."""
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, 41, 100)
+    days = np.repeat(np.datetime64("2020-01-01") + np.arange(100), sizes)
+    names = np.concatenate([np.arange(n) for n in sizes])
+    index = pd.MultiIndex.from_arrays(
+        [days.astype("datetime64[ns]"), names.astype(str)], names=["datetime", "instrument"]
+    )
+    values = rng.integers(0, 20, (len(days), 2)).astype(np.float32)
+    values[rng.random(values.shape) < 0.1] = np.nan
+    values[days == days[len(days) // 2]] = np.nan
+    frame = pd.DataFrame(values, index=index.sort_values(), columns=pd.MultiIndex.from_product([["label"], ["a", "b"]]))
+    got = CSRankNorm()(frame)
+    alone = pd.concat([CSRankNorm()(part) for _, part in frame.groupby(level=0)])
+    pd.testing.assert_frame_equal(got, alone, check_exact=True)
+
+
 def test_hash_stock_format_orders_frames_by_instrument(toy_frame) -> None:
     frame = toy_frame()
     got = HashStockFormat()(frame)
