@@ -3,8 +3,9 @@
 Usage: python -m tests.benchmarks.ic_table [--models gru_alpha360,tcn_windows] [--epochs N] [--shuffled] [--keep FILE]
 
 1. Each model has the arguments of its workflow in `tests/workflows`, but for `SIZES`: few epochs, and smaller batches
-   where the published ones are made for a GPU and ten times the data. ``--epochs`` takes the place of the former.
-2. It is fitted on 2014-2016, watched on 2017 and tested on 2018-2020 in the universe ``demo``.
+   where the published ones are made for a GPU and more data. ``--epochs`` takes the place of the former.
+2. It is fitted on 2014-2016 or from an earlier year on, watched on 2017 and tested on 2018-2020 in the universe
+   ``demo``.
 3. The share is its mean daily IC over that of the oracle on the same rows. With ``--shuffled`` the labels of the
    fit are dealt out anew on every date, and the mean IC is compared with twice its standard error.
 
@@ -42,21 +43,22 @@ MODELS = (
 )  # fmt: skip
 SIZES: dict[str, dict[str, int]] = {
     "mlp_alpha158": {"n_epochs": 40},
-    "tcn_windows": {"n_epochs": 30},
-    "transformer_windows": {"n_epochs": 8, "batch_size": 1024},
+    "tcn_windows": {"n_epochs": 15, "from": 2010},
+    "gats_windows": {"n_epochs": 4, "from": 2010},
+    "general_windows": {"n_epochs": 4},
+    "transformer_windows": {"n_epochs": 3, "batch_size": 1024, "from": 2010},
     "localformer_windows": {"n_epochs": 4, "batch_size": 1024},
     "transformer_alpha360": {"n_epochs": 3, "batch_size": 1024},
     "localformer_alpha360": {"n_epochs": 2, "batch_size": 1024},
 }
-"""What differs from the workflow, for those whose fit is not five epochs."""
+"""What differs from the workflow, for those whose fit is not five epochs; ``from``: first year of ``train``."""
 SEGMENTS = {
     "train": ["2014-01-01", "2016-12-31"],
     "valid": ["2017-01-01", "2017-12-31"],
     "test": ["2018-01-01", "2020-12-28"],
 }
 SPAN = {
-    "instruments": UNIVERSE, "start_time": "2013-06-01", "end_time": "2020-12-31",
-    "fit_start_time": "2014-01-01", "fit_end_time": "2016-12-31",
+    "instruments": UNIVERSE, "end_time": "2020-12-31", "fit_end_time": "2016-12-31",
 }  # fmt: skip
 
 
@@ -103,19 +105,21 @@ def measure(name: str, epochs: int, threads: int, *, shuffled: bool) -> dict[str
     settings = Settings().with_(provider_uri="demo", threads=threads)
     store = open_store(settings)
     task = load_task((WORKFLOWS / f"{name}.yaml").read_text(encoding="utf-8"), base_dir=WORKFLOWS)
-    kwargs = dict(task.model["kwargs"])
+    kwargs, size = dict(task.model["kwargs"]), dict(SIZES.get(name, {}))
+    year = size.pop("from", 2014)
     if "epochs" not in kwargs:  # those of DoubleEnsemble are trees
-        kwargs |= {"n_epochs": 5} | SIZES.get(name, {}) | ({"n_epochs": epochs} if epochs else {})
+        kwargs |= {"n_epochs": 5} | size | ({"n_epochs": epochs} if epochs else {})
     kwargs.pop("model_path", None)
     config = dict(task.dataset["kwargs"])
-    handler = {**config["handler"], "kwargs": {**config["handler"].get("kwargs", {}), **SPAN}}
+    handler = {**config["handler"], "kwargs": {**config["handler"].get("kwargs", {}), **SPAN, **_span(year)}}
     if shuffled:
         learn = handler["kwargs"].get("learn_processors") or ["DropnaLabel", "CSZScoreNorm"]
         handler["kwargs"]["learn_processors"] = [*learn, ShuffledLabel()]
     windows = "step_len" in config
-    dataset: Any = DatasetH(handler, SEGMENTS, store=store, settings=settings)
+    segments = {**SEGMENTS, "train": [f"{year}-01-01", SEGMENTS["train"][1]]}
+    dataset: Any = DatasetH(handler, segments, store=store, settings=settings)
     if windows:
-        dataset = TSDatasetH(config["step_len"], handler=handler, segments=SEGMENTS, store=store, settings=settings)
+        dataset = TSDatasetH(config["step_len"], handler=handler, segments=segments, store=store, settings=settings)
     dataset.setup_data()
     model = build_component({**task.model, "kwargs": kwargs}, "model")
     began = time.perf_counter()
@@ -131,9 +135,14 @@ def measure(name: str, epochs: int, threads: int, *, shuffled: bool) -> dict[str
         "error": round(float(own.std(ddof=1) / np.sqrt(len(own))), 4),
         "oracle": round(float(best.mean()), 4),
         "epochs": 0 if outcome is None else len(outcome.history.get("loss.train", ())),
-        "batch": kwargs["batch_size"] if "batch_size" in SIZES.get(name, {}) else 0,
+        "batch": size.get("batch_size", 0),
+        "from": year,
         "seconds": round(seconds),
     }
+
+
+def _span(year: int) -> dict[str, str]:
+    return {"start_time": f"{year - 1}-06-01", "fit_start_time": f"{year}-01-01"}
 
 
 def table(found: dict[str, Any]) -> str:
@@ -142,6 +151,7 @@ def table(found: dict[str, Any]) -> str:
     for key, row in found.items():
         share = "" if "shuffled" in key else f"{row['ic'] / row['oracle']:.0%}"
         epochs = f"{row['epochs'] or 'trees'}" + (f", batches of {row['batch']}" if row.get("batch") else "")
+        epochs += f", from {row['from']}" if row.get("from", 2014) != 2014 else ""
         lines.append(f"| {key} | {row['ic']:.3f} | {row['error']:.3f} | {share} | {epochs} | {row['seconds']} |")
     return "\n".join(lines)
 
