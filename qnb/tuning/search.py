@@ -113,6 +113,8 @@ class Search:
         self._study.pruner = self._optuna.pruners.NopPruner()
         for frozen in self._study.get_trials(deepcopy=False):
             if frozen.state.name == "RUNNING":
+                with quiet():  # of its own number: killed before it had parameters, it draws those it would have had
+                    self._study.sampler = self._sampler(frozen.number)
                 trial = self._optuna.trial.Trial(self._study, frozen._trial_id)
                 self._trials[frozen.number] = trial
                 self._reports[frozen.number] = 0

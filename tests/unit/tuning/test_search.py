@@ -66,6 +66,24 @@ def test_every_sampler_stays_within_the_bounds_and_repeats_itself(sampler: str, 
         assert len({p["a"] for p in found[0]}) > 5
 
 
+@pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s != "grid"])
+def test_killed_between_number_and_parameters_a_trial_draws_what_it_would_have(sampler: str, tmp_path: Path) -> None:
+    spec = StudySpec(sampler=sampler, seed=3, trials=4)
+    asked = {}
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+        search = Search(spec, _space(TEXT), tmp_path / name, name)
+        asked[name] = [search.ask()]
+        if name == "whole":
+            asked[name].append(search.ask())
+        else:
+            search._study.ask()  # it has its number, and the manager dies
+        search.close()
+    again = Search(spec, _space(TEXT), tmp_path / "killed", "killed")
+    assert [(p.number, p.params) for p in again.interrupted()] == [(p.number, p.params) for p in asked["whole"] if p]
+    again.close()
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "cmaes"])
 def test_a_search_that_is_opened_anew_goes_on_as_if_nothing_was(sampler: str, tmp_path: Path) -> None:
     spec = StudySpec(sampler=sampler, seed=3, trials=14)
