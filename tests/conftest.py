@@ -16,6 +16,12 @@ SHARED = Path(os.environ.get("QNB_SHARED", ROOT.parent / "shared"))
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give worker processes of the tests one place for caches, outside the user's own."""
+    from hypothesis import settings
+
+    # The suite decides on the same examples each time; HYPOTHESIS_PROFILE=explore looks for new ones.
+    settings.register_profile("steady", derandomize=True)
+    settings.register_profile("explore", derandomize=False, max_examples=1000, deadline=None)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
     os.environ.setdefault("QNB_CACHE_DIR", str(ROOT / ".pytest_qnb_cache"))
     os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
     # several test processes share the cores: threads that wait must sleep, not spin

@@ -18,6 +18,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,8 @@ class StudyDir:
     def write_request(self, plan: StudyPlan, settings: Settings) -> None:
         """Write or replace the request."""
         raw = {"plan": plan_to_json(plan), "settings": settings.to_json()}
-        write_atomically(self.path / "request.json", json.dumps(raw, default=str))
         write_atomically(self.path / "study.yaml", plan.text)
+        write_atomically(self.path / "request.json", json.dumps(raw, default=str))  # last: with it there is a study
 
     def ask(self, what: str) -> None:
         """Leave a request: ``stop`` or ``pause``."""
@@ -152,10 +153,12 @@ def list_studies(settings: Settings) -> list[StudyDir]:
     folder = studies_dir(settings)
     if not folder.is_dir():
         return []
-    found = [p for p in folder.iterdir() if (p / "request.json").exists()]
-    return [
-        StudyDir(p) for p in sorted(found, key=lambda p: (os.stat(p / "study.yaml").st_ctime, p.name), reverse=True)
-    ]
+    found = []
+    for path in folder.iterdir():
+        with suppress(OSError):  # it is being made, or removed
+            if (path / "request.json").exists():
+                found.append((os.stat(path / "study.yaml").st_ctime, path.name, path))
+    return [StudyDir(path) for _, _, path in sorted(found, reverse=True)]
 
 
 def find_study(settings: Settings, ref: str, *, hint: str = "leave --resume out to start it") -> StudyDir:
