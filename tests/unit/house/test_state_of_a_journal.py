@@ -92,9 +92,9 @@ def test_a_long_curve_takes_a_fraction_of_the_time_of_its_events(tmp_path: Path)
     def best(call: Callable[[Path], RunState]) -> float:
         seconds = []
         for _ in range(7):
-            began = time.perf_counter()
+            began = time.thread_time()  # what others do on the machine does not count
             call(directory)
-            seconds.append(time.perf_counter() - began)
+            seconds.append(time.thread_time() - began)
         return min(seconds)
 
     assert 2 * best(load_state) < best(_long_way)
