@@ -43,10 +43,13 @@ MODELS = (
 )  # fmt: skip
 SIZES: dict[str, dict[str, int]] = {
     "mlp_alpha158": {"n_epochs": 40},
+    "gru_windows": {"n_epochs": 3},
+    "lstm_windows": {"n_epochs": 4},
+    "alstm_windows": {"n_epochs": 3},
     "tcn_windows": {"n_epochs": 15, "from": 2010},
-    "gats_windows": {"n_epochs": 4, "from": 2010},
-    "general_windows": {"n_epochs": 4},
-    "transformer_windows": {"n_epochs": 3, "batch_size": 1024, "from": 2010},
+    "gats_windows": {"n_epochs": 10, "from": 2010},
+    "general_windows": {"n_epochs": 3},
+    "transformer_windows": {"n_epochs": 8, "batch_size": 1024},
     "localformer_windows": {"n_epochs": 4, "batch_size": 1024},
     "transformer_alpha360": {"n_epochs": 3, "batch_size": 1024},
     "localformer_alpha360": {"n_epochs": 2, "batch_size": 1024},
