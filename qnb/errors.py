@@ -47,6 +47,7 @@ __all__ = [
     "StudyError",
     "UnknownNameError",
     "nearest",
+    "remedy_for",
 ]
 
 
@@ -252,6 +253,19 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> tuple[str, ...]:
     for k in names:
         lowered.setdefault(k.lower(), k)
     return tuple(lowered[m] for m in get_close_matches(name.lower(), list(lowered), n=n, cutoff=0.6))
+
+
+def remedy_for(name: str, known: Iterable[str]) -> str:
+    """Return what to do about a wrong `name`: the nearest of the `known` ones, or all of them.
+
+    Examples
+    --------
+    >>> remedy_for("lstmm", ["lstm", "gru"]), remedy_for("zebra", ["lstm", "gru"])
+    ("did you mean 'lstm'?", 'valid: lstm, gru')
+    """
+    names = list(known)
+    near = nearest(name, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(names)}"
 
 
 def _quoted(names: Sequence[str]) -> str:

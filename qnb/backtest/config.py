@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..config import Region
-from ..errors import BacktestError, nearest
+from ..errors import BacktestError, remedy_for
 from ..task.component import build_component
 from .engine import run_backtest
 from .options import exchange_spec, with_executor
@@ -137,6 +137,5 @@ def _only(section: Mapping[str, Any], known: tuple[str, ...], where: str) -> Non
         raise BacktestError(f"{where} must be a mapping, received {section!r}")
     for key in section:
         if key not in known:
-            near = nearest(str(key), known)
-            remedy = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(known)}"
+            remedy = remedy_for(str(key), known)
             raise BacktestError(f"unknown key {str(key)!r} in {where}; {remedy}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BacktestError, nearest
+from ..errors import BacktestError, remedy_for
 
 __all__ = ["ExchangeSpec", "VolumeLimit", "daily", "is_number", "one_of"]
 
@@ -126,8 +126,7 @@ def daily(freq: Any, *, name: str = "freq") -> None:
 def one_of(name: str, value: Any, valid: Sequence[str]) -> None:
     """Raise `BacktestError` with the nearest valid one unless `value` is among `valid`."""
     if value not in valid:
-        near = nearest(str(value), valid)
-        remedy = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(valid)}"
+        remedy = remedy_for(str(value), valid)
         raise BacktestError(f"{name} {value!r} is not known; {remedy}")
 
 

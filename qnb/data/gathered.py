@@ -13,6 +13,7 @@ import numpy as np
 from ..cache import Cache, digest
 from ..config import current_settings
 from ..errors import CacheError
+from .provider import open_cache
 from .table import take_rows
 
 __all__ = ["gather"]
@@ -37,13 +38,14 @@ def gather(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     ndarray, shape (n, columns)
         Read-only where it is mapped.
     """
-    settings = current_settings()
-    cache = Cache(settings.cache_dir / "arrays", settings.cache_bytes)
-    source = cache.key_of(values)
-    if source is None or rows.dtype == bool or len(rows) * values[:1].nbytes < SHARED_BYTES:
+    if not isinstance(values, np.memmap) or rows.dtype == bool or len(rows) * values[:1].nbytes < SHARED_BYTES:
         return take_rows(values, rows)
-    key = f"rows-{digest(source, rows)}"
     try:
+        cache = open_cache(current_settings())
+        source = cache.key_of(values)
+        if source is None:
+            return take_rows(values, rows)
+        key = f"rows-{digest(source, rows)}"
         found = cache.get_array(key)
         if found is None and cache.get_json(f"{key}-asked") is not None:
             with cache.lock(key):

@@ -248,7 +248,9 @@ class QlibDataLoader(DataLoader):
             return load_address(wanted, instruments, span, self.filter_pipe, store)
 
         address = address_of(fields)
-        found = recall(cache, address, flat=not self.is_group) or self._from_whole(groups, address_of, cache)
+        found = recall(cache, address, flat=not self.is_group)
+        if found is None:
+            found = self._from_whole(groups, address_of, cache)
         if found is not None:
             context.progress(len(found), len(found))
             return found

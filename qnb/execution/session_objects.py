@@ -76,7 +76,7 @@ def fresh_modules(folders: Iterable[str | Path]) -> Iterator[tuple[str, ...]]:
         for name in own:
             sys.modules.pop(name, None)
         for file in changed:  # Python takes what it compiled for fresh if the second and the size are the same
-            with contextlib.suppress(OSError, NotImplementedError):
+            with contextlib.suppress(FileNotFoundError, NotImplementedError):  # none was kept, or none ever is
                 os.unlink(importlib.util.cache_from_source(file))
         _seen.clear()
         importlib.invalidate_caches()

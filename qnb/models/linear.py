@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..errors import ConfigError, EmptyDataError, ModelError, Problem, nearest
+from ..errors import ConfigError, EmptyDataError, ModelError, Problem, remedy_for
 from ..training.boosting import columns_for, importance_series
 from ..training.context import FitContext
 from ..training.model import BaseModel, write_atomically
@@ -70,8 +70,7 @@ class LinearModel(BaseModel):
         include_valid: bool = False,
     ) -> None:
         if estimator not in ESTIMATORS:
-            near = nearest(estimator, ESTIMATORS)
-            remedy = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(ESTIMATORS)}"
+            remedy = remedy_for(estimator, ESTIMATORS)
             raise ConfigError([Problem(f"unknown estimator {estimator!r}", remedy, "kwargs.estimator")])
         if alpha and estimator not in ("ridge", "lasso"):
             raise ConfigError([Problem(f"alpha has no meaning for {estimator}", "use ridge or lasso", "kwargs.alpha")])

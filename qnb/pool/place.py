@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from ..config import core_count
-from ..errors import ConfigError, Problem, nearest
+from ..errors import ConfigError, Problem, remedy_for
 from ..machine import ProcessId, process_id
 from ..rundir import write_atomically
 from .tickets import TicketBox
@@ -79,8 +79,7 @@ class PoolSettings:
         values: dict[str, Any] = {}
         for name, value in changes.items():
             if name not in known:
-                near = nearest(name, known)
-                remedy = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(known)}"
+                remedy = remedy_for(name, known)
                 raise ConfigError([Problem(f"the pool has no setting {name!r}", remedy)])
             least = 1 if name in ("workers", "threads") else 0
             if name != "fork" and (not isinstance(value, int | float) or value < least):

@@ -24,7 +24,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from .. import registry
-from ..errors import Problem, UnknownNameError, nearest
+from ..errors import Problem, UnknownNameError, remedy_for
 from . import catalogue
 from .document import ABSENT, Document, Path, copied, dotted, get, put
 
@@ -256,7 +256,7 @@ class _Expansion:
                     self._wrong(
                         f"unknown key {key!r} in processors",
                         ("processors", key),
-                        _near(key, ("infer", "learn", "shared")),
+                        remedy_for(key, ("infer", "learn", "shared")),
                         key=True,
                     )
                     continue
@@ -347,19 +347,14 @@ class _Expansion:
             if key in _COSTS:
                 self.move(("costs", key), (*target, _COSTS[key]))
             else:
-                self._wrong(f"unknown key {key!r} in costs", ("costs", key), _near(key, _COSTS), key=True)
+                self._wrong(f"unknown key {key!r} in costs", ("costs", key), remedy_for(key, _COSTS), key=True)
 
     def _leftovers(self) -> None:
         homes = {str(home[0]) for home in self.document.links.values()}
         for key in self.values:
             if key not in SHORT_KEYS and key not in _INIT and key != "experiment_name" and key not in homes:
-                remedy = "it is for %%qtune and qnb tune -c" if key == "study" else _near(key, SHORT_KEYS)
+                remedy = "it is for %%qtune and qnb tune -c" if key == "study" else remedy_for(key, SHORT_KEYS)
                 self._wrong(f"unknown key {key!r}", (key,), remedy, key=True)
-
-
-def _near(name: str, known: Any) -> str:
-    near = nearest(name, known)
-    return f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(known)}"
 
 
 def _bounds(segments: Mapping[str, Any]) -> tuple[list[Any] | None, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict
 
-from ..errors import ConfigError, Problem, nearest
+from ..errors import ConfigError, Problem, remedy_for
 
 __all__ = ["LOSSES", "METRICS", "PRECISIONS", "LoopOptions", "TrainingOptions"]
 
@@ -151,8 +151,7 @@ class LoopOptions:
 def _one_of(name: str, value: str, valid: tuple[str, ...]) -> list[Problem]:
     if value in valid:
         return []
-    near = nearest(str(value), valid)
-    remedy = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(valid)}"
+    remedy = remedy_for(str(value), valid)
     return [Problem(f"unknown {name} {value!r}", remedy, f"kwargs.{name}")]
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..config import core_count
-from ..errors import Problem, UnknownNameError, nearest
+from ..errors import Problem, UnknownNameError, nearest, remedy_for
 from ..task.document import Document
 from .objectives import DIRECTIONS, Objective, metric_of
 from .spec import KINDS, PRUNERS, SAMPLERS, SEGMENTS, StudySpec, Validation
@@ -42,8 +42,7 @@ def spec_of(
     def one_of(key: str, default: str, known: Sequence[str]) -> str:
         value = str(asked.get(key, default)).lower()
         if value not in known:
-            near = nearest(value, known)
-            wrong(key, f"no {key} {value!r}", f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(known)}")
+            wrong(key, f"no {key} {value!r}", remedy_for(value, known))
             return default
         return value
 
@@ -92,8 +91,7 @@ def _objectives(asked: Mapping[str, Any], wrong: Any) -> tuple[Objective, ...]:
         way: str = str(ways[number]).lower() if ways else metric.direction
         way = {"max": "maximize", "min": "minimize"}.get(way, way)
         if way not in DIRECTIONS:
-            near = nearest(way, DIRECTIONS)
-            remedy = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(DIRECTIONS)}"
+            remedy = remedy_for(way, DIRECTIONS)
             wrong("direction", f"no direction {way!r}", remedy)
             continue
         found.append(Objective(metric.key, way))

@@ -22,7 +22,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from ..config import Settings
-from ..errors import ConfigError, Problem, StudyError, nearest
+from ..errors import ConfigError, Problem, StudyError, remedy_for
 from ..rundir import write_atomically
 from ..task.aliases import is_peer_path
 from ..task.document import Document, Path, copied
@@ -283,8 +283,7 @@ class _Reader:
         return found if isinstance(found, Mapping) else {}
 
     def _unknown(self, value: Any, known: tuple[str, ...], path: Path, what: str = "key") -> None:
-        near = nearest(str(value), known)
-        remedy = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(known)}"
+        remedy = remedy_for(str(value), known)
         self._wrong(f"unknown {what} {value!r}", path, remedy)
 
     def _wrong(self, message: str, path: Path, remedy: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
-from ..errors import ConfigError, Problem, nearest
+from ..errors import ConfigError, Problem, nearest, remedy_for
 from ..task.document import Document, Place, copied
 from ..task.parse import parse
 from ..task.spec import Task, task_of
@@ -108,9 +108,15 @@ def plan_of(
     for key in section:
         if key not in STUDY_KEYS:
             problems.append(
-                document.problem(f"unknown key {key!r} in study", ("study", key), remedy=_near(key), key=True)
+                document.problem(
+                    f"unknown key {key!r} in study", ("study", key), remedy=remedy_for(str(key), STUDY_KEYS), key=True
+                )
             )
-    problems += [Problem(f"unknown option {k!r} of a study", _near(k)) for k in options or {} if k not in STUDY_KEYS]
+    problems += [
+        Problem(f"unknown option {k!r} of a study", remedy_for(str(k), STUDY_KEYS))
+        for k in options or {}
+        if k not in STUDY_KEYS
+    ]
     given = {k: v for k, v in (options or {}).items() if v is not None and k in STUDY_KEYS}
     asked = {**{k: v for k, v in section.items() if k in STUDY_KEYS}, **given}
     spec, wrong = spec_of(document, asked, set(given), name)
@@ -145,11 +151,6 @@ def plan_of(
     if spec.on_test:
         notes.append("trials are chosen on the TEST segment: what the test says afterwards is no test any more")
     return StudyPlan(spec, document, space, task, text, source, str(base_dir or ""), tuple(notes))
-
-
-def _near(key: Any) -> str:
-    near = nearest(str(key), STUDY_KEYS)
-    return f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(STUDY_KEYS)}"
 
 
 def _fits(spec: StudySpec, task: Task, document: Document, section: Mapping[str, Any]) -> list[Problem]:

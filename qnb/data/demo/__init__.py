@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError, Problem, nearest
+from ...errors import ConfigError, Problem, remedy_for
 from .parameters import (
     DEFAULT_INSTRUMENTS,
     DEFAULT_SEED,
@@ -77,8 +77,7 @@ def parse_demo_uri(uri: str) -> dict[str, int]:
     for part in filter(None, (p.strip() for p in uri[len("demo:") :].split(","))):
         name, _, text = (s.strip() for s in part.partition("="))
         if name not in _ARGUMENTS:
-            near = nearest(name, _ARGUMENTS)
-            remedy = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(_ARGUMENTS)}"
+            remedy = remedy_for(name, _ARGUMENTS)
             problems.append(Problem(f"unknown argument {name!r} in {uri!r}", remedy))
         elif not text.isdigit():
             problems.append(Problem(f"{name} in {uri!r} must be a whole number, received {text!r}"))
