@@ -98,7 +98,7 @@ class TSDatasetH(DatasetH):
         if "feature" not in table.groups:
             raise ConfigError([Problem("a model needs the column group 'feature'", f"groups: {table.groups}")])
         made = self._windows(table, span_of(span, "segment"), groups, data_key, self.flt_col, fillna_type)
-        order = np.lexsort((made.index.codes, made.index.dates.view(np.int64)))
+        order = _stable_order(made.day)
         made.values.flags.writeable = False
         return WindowSample(
             values=made.values,
@@ -142,7 +142,7 @@ class TSDatasetH(DatasetH):
         start = calendar[first] if len(calendar) else None
         rows = rows_between(table.index, start, span[1])
         index = table.index.take(rows)
-        order = np.lexsort((index.dates.view(np.int64), index.codes))
+        order = _stable_order(index.codes)
         blocks = [b for g in groups for b in table.blocks if b.group == g]
         ordered = index.take(order)
         days = index.unique_dates()
@@ -151,12 +151,13 @@ class TSDatasetH(DatasetH):
         wanted = (day >= inside.start) & (day < inside.stop)
         if flt_col is not None:
             wanted &= _filter(table, flt_col, rows)[order]
-        positions = _positions(ordered.codes, day, self.step_len)[wanted]
+        ends = np.flatnonzero(wanted).astype(np.int32)
         return _Windows(
             values=_gather(blocks, rows, order),
-            positions=_filled(positions, fillna_type),
-            index=ordered.take(np.flatnonzero(wanted)),
+            positions=_filled(_positions(ordered.codes, day, ends, self.step_len), fillna_type),
+            index=ordered.take(ends),
             days=days,
+            day=day[ends],
             keys=ordered.codes.astype(np.int64) * max(1, len(days)) + day,
         )
 
@@ -270,6 +271,8 @@ class _Windows:
         Rows that the windows end on.
     days : ndarray of datetime64[ns]
         Dates of the source rows.
+    day : ndarray of int32, shape (windows,)
+        Number among `days` of the date that each window ends on.
     keys : ndarray of int64, shape (source rows,)
         Instrument times number of days plus day; ascending.
     """
@@ -278,21 +281,33 @@ class _Windows:
     positions: np.ndarray
     index: RowIndex
     days: np.ndarray
+    day: np.ndarray
     keys: np.ndarray
 
 
-def _positions(codes: np.ndarray, day: np.ndarray, step_len: int) -> np.ndarray:
-    """Return for each row the rows of its window, -1 for gaps; rows are ordered (instrument, day)."""
-    n = len(codes)
-    positions = np.full((n, step_len), -1, dtype=np.int32)
-    current = np.arange(n, dtype=np.int32)
-    positions[:, -1] = current
+def _stable_order(numbers: np.ndarray) -> np.ndarray:
+    """Return the order that sorts whole numbers from 0 and leaves equal ones as they are; up to 65,536 take no time."""
+    small = numbers.astype(np.uint16) if not len(numbers) or numbers.max() <= np.iinfo(np.uint16).max else numbers
+    return np.argsort(small, kind="stable")
+
+
+def _positions(codes: np.ndarray, day: np.ndarray, ends: np.ndarray, step_len: int) -> np.ndarray:
+    """Return the rows of the windows that end on the rows `ends`, -1 for gaps; rows are ordered (instrument, day).
+
+    A window is whole when its first row is of the same instrument and so many days before; only the others are
+    looked through row by row.
+    """
+    positions = ends[:, None] + np.arange(1 - step_len, 1, dtype=np.int32)
+    first = np.maximum(positions[:, 0], 0)
+    whole = (positions[:, 0] >= 0) & (codes[first] == codes[ends]) & (day[first] == day[ends] - (step_len - 1))
+    broken = np.flatnonzero(~whole)
+    last = current = ends[broken]
     for back in range(1, step_len):
         before = current - 1
         at = np.maximum(before, 0)
-        hit = (before >= 0) & (codes[at] == codes) & (day[at] == day - back)
+        hit = (before >= 0) & (codes[at] == codes[last]) & (day[at] == day[last] - back)
         current = np.where(hit, before, current)
-        positions[hit, step_len - 1 - back] = before[hit]
+        positions[broken, step_len - 1 - back] = np.where(hit, before, -1)
     return positions
 
 
@@ -302,7 +317,8 @@ def _filled(positions: np.ndarray, fill: str) -> np.ndarray:
         raise ConfigError([problem])
     if fill == "none":
         return positions
-    filled = positions.copy()
+    broken = np.flatnonzero((positions < 0).any(axis=1))
+    filled = positions[broken]
     for step in range(1, filled.shape[1]):
         gap = filled[:, step] < 0
         filled[gap, step] = filled[gap, step - 1]
@@ -310,7 +326,9 @@ def _filled(positions: np.ndarray, fill: str) -> np.ndarray:
         for step in range(filled.shape[1] - 2, -1, -1):
             gap = filled[:, step] < 0
             filled[gap, step] = filled[gap, step + 1]
-    return filled
+    whole = positions.copy()
+    whole[broken] = filled
+    return whole
 
 
 def _gather(blocks: Sequence[Block], rows: slice, order: np.ndarray) -> np.ndarray:

@@ -54,7 +54,8 @@ def running_on(threads: int, *, deterministic: bool = False) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(strict)
+        if deterministic:
+            torch.use_deterministic_algorithms(strict)
         if libc is not None:
             libc.mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
             libc.mallopt(_M_TRIM_THRESHOLD, 128 * 1024)

@@ -5,7 +5,8 @@ Usage: python -m tests.benchmarks.bench_layers [--repeat 10] [--threads 2]
 1. A step of the network of `gru_windows`: a batch of 800 windows of 20 days and 20 factors, two layers of 64, Adam.
 2. The same step with `torch.nn.GRU`, and the step's matrix products alone, of the same shapes: no implementation that
    multiplies in float32 is faster than those.
-3. Rows a second that Transformer and Localformer train on and predict, on Alpha360 and on windows.
+3. Rows a second that Transformer and Localformer train on and predict, on Alpha360 and on windows, and those of
+   training with ``precision: bf16``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from qnb.models._networks.gru import GRUModel
 from qnb.models._networks.localformer import Localformer
 from qnb.models._networks.transformer import Transformer
-from qnb.training.devices import running_on
+from qnb.training.devices import autocast, running_on
 
 ROWS, STEPS, FEATURES, HIDDEN, LAYERS = 800, 20, 20, 64, 2
 PART = 512
@@ -73,8 +74,13 @@ def main() -> int:
             ("Transformer, windows", Transformer(20), torch.randn(PART, 20, 20)),
             ("Localformer, windows", Localformer(20), torch.randn(PART, 20, 20)),
         ):
-            train, predict = _rows_a_second(network, sample)
-            print(f"{name}: {train:,.0f} rows a second trained on, {predict:,.0f} predicted", flush=True)
+            train, predict = _rows_a_second(network, sample, "fp32")
+            half, _ = _rows_a_second(network, sample, "bf16")
+            print(
+                f"{name}: {train:,.0f} rows a second trained on, {predict:,.0f} predicted; "
+                f"{half:,.0f} trained on in bf16, {half / train:.1f} times as many",
+                flush=True,
+            )
     return int(theirs < ours)
 
 
@@ -105,14 +111,16 @@ def _products() -> None:
                 torch.mm(gates, back_in, out=d_x)
 
 
-def _rows_a_second(network: nn.Module, x: Tensor) -> tuple[float, float]:
+def _rows_a_second(network: nn.Module, x: Tensor, precision: str) -> tuple[float, float]:
     """Return rows a second of a forward and backward pass, and of a forward pass alone; the better of two."""
     train, predict = [], []
     for _ in range(2):
         began = time.perf_counter()
-        network(x).square().mean().backward()
+        with autocast("cpu", precision):
+            out = network(x)
+        out.float().square().mean().backward()
         train.append(time.perf_counter() - began)
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast("cpu", precision):
             began = time.perf_counter()
             network(x)
             predict.append(time.perf_counter() - began)

@@ -41,20 +41,24 @@ MODELS = (
     "gats_windows", "general_windows", "transformer_windows", "localformer_windows", "gru_alpha360", "lstm_alpha360",
     "alstm_alpha360", "tcn_alpha360", "gats_alpha360", "transformer_alpha360", "localformer_alpha360",
 )  # fmt: skip
+WIDE = {"from": 2010, "instruments": 900}
 SIZES: dict[str, dict[str, int]] = {
     "mlp_alpha158": {"n_epochs": 40},
-    "gru_windows": {"n_epochs": 3},
-    "lstm_windows": {"n_epochs": 4},
-    "alstm_windows": {"n_epochs": 3},
-    "tcn_windows": {"n_epochs": 15, "from": 2010},
-    "gats_windows": {"n_epochs": 10, "from": 2010},
-    "general_windows": {"n_epochs": 3},
-    "transformer_windows": {"n_epochs": 8, "batch_size": 1024},
-    "localformer_windows": {"n_epochs": 4, "batch_size": 1024},
-    "transformer_alpha360": {"n_epochs": 3, "batch_size": 1024},
-    "localformer_alpha360": {"n_epochs": 2, "batch_size": 1024},
+    "gru_windows": {"n_epochs": 3, **WIDE},
+    "lstm_windows": {"n_epochs": 3, **WIDE},
+    "alstm_windows": {"n_epochs": 3, **WIDE},
+    "tcn_windows": {"n_epochs": 10, "batch_size": 500, **WIDE},
+    "gats_windows": {"n_epochs": 5, **WIDE},
+    "general_windows": {"n_epochs": 3, **WIDE},
+    "transformer_windows": {"n_epochs": 2, "batch_size": 512, **WIDE},
+    "localformer_windows": {"n_epochs": 1, "batch_size": 256, **WIDE},
+    "transformer_alpha360": {"n_epochs": 3, "batch_size": 512},
+    "localformer_alpha360": {"n_epochs": 2, "batch_size": 512},
 }
-"""What differs from the workflow, for those whose fit is not five epochs; ``from``: first year of ``train``."""
+"""What differs from the workflow, for those whose fit is not five epochs.
+
+``from``: first year of ``train``; ``instruments``: of the demo market, two thirds of which are in the universe.
+"""
 SEGMENTS = {
     "train": ["2014-01-01", "2016-12-31"],
     "valid": ["2017-01-01", "2017-12-31"],
@@ -105,11 +109,11 @@ def main() -> int:
 
 def measure(name: str, epochs: int, threads: int, *, shuffled: bool) -> dict[str, float]:
     """Return the mean IC of the workflow's model, its standard error, that of the oracle, epochs and seconds."""
-    settings = Settings().with_(provider_uri="demo", threads=threads)
-    store = open_store(settings)
     task = load_task((WORKFLOWS / f"{name}.yaml").read_text(encoding="utf-8"), base_dir=WORKFLOWS)
     kwargs, size = dict(task.model["kwargs"]), dict(SIZES.get(name, {}))
-    year = size.pop("from", 2014)
+    year, instruments = size.pop("from", 2014), size.pop("instruments", 300)
+    settings = Settings().with_(provider_uri=f"demo:instruments={instruments}", threads=threads)
+    store = open_store(settings)
     if "epochs" not in kwargs:  # those of DoubleEnsemble are trees
         kwargs |= {"n_epochs": 5} | size | ({"n_epochs": epochs} if epochs else {})
     kwargs.pop("model_path", None)
@@ -140,6 +144,7 @@ def measure(name: str, epochs: int, threads: int, *, shuffled: bool) -> dict[str
         "epochs": 0 if outcome is None else len(outcome.history.get("loss.train", ())),
         "batch": size.get("batch_size", 0),
         "from": year,
+        "instruments": instruments,
         "seconds": round(seconds),
     }
 
@@ -155,6 +160,7 @@ def table(found: dict[str, Any]) -> str:
         share = "" if "shuffled" in key else f"{row['ic'] / row['oracle']:.0%}"
         epochs = f"{row['epochs'] or 'trees'}" + (f", batches of {row['batch']}" if row.get("batch") else "")
         epochs += f", from {row['from']}" if row.get("from", 2014) != 2014 else ""
+        epochs += f", {row['instruments']} instruments" if row.get("instruments", 300) != 300 else ""
         lines.append(f"| {key} | {row['ic']:.3f} | {row['error']:.3f} | {share} | {epochs} | {row['seconds']} |")
     return "\n".join(lines)
 
