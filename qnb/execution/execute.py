@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ def run_task(
     for step in parts.records:
         done.add(step.stage)
         with _stage(step.stage, emit):
-            _generate(step.record, emit)
+            _generate(step.record, replace(context, stage=step.stage))
             _check_stop(context)
     with _stage("report", emit):
         report = write_report(
@@ -157,11 +157,11 @@ def _fit(parts: Parts, context: FitContext) -> RunStopped | None:
     return None
 
 
-def _generate(record: Any, emit: Emit) -> None:
-    if "emit" in inspect.signature(record.generate).parameters:
-        record.generate(emit=emit)
-    else:
-        record.generate()
+def _generate(record: Any, context: FitContext) -> None:
+    """Generate a record with what it takes: where events go, and for one that predicts all that a fit is given."""
+    accepted = inspect.signature(record.generate).parameters
+    extra = {name: given for name, given in (("emit", context.emit), ("context", context)) if name in accepted}
+    record.generate(**extra)
 
 
 def _check_stop(context: FitContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, EmptyDataError, ModelError, UnknownNameError
@@ -10,6 +11,8 @@ from ._base import Recorded, RecordTemplate
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..training.context import FitContext
 
 __all__ = ["SignalRecord"]
 
@@ -36,6 +39,20 @@ class SignalRecord(RecordTemplate):
         super().__init__(recorder)
         self.model = model
         self.dataset = dataset
+        self._context: FitContext | None = None
+
+    def generate(self, *, emit: Emit | None = None, context: FitContext | None = None) -> None:
+        """Predict and save; `context` tells a model that takes it how many threads to use and when to stop.
+
+        Raises
+        ------
+        RecorderError
+            Without a recorder.
+        RunStopped
+            The context asked to stop.
+        """
+        self._context = context
+        super().generate(emit=emit)
 
     def compute(self, emit: Emit) -> Recorded:
         """Return predictions and labels.
@@ -47,7 +64,9 @@ class SignalRecord(RecordTemplate):
         EmptyDataError
             When it returns none.
         """
-        artifacts: dict[str, Any] = {"pred.pkl": _scores(self.model.predict(self.dataset), type(self.model).__name__)}
+        takes = self._context is not None and "context" in inspect.signature(self.model.predict).parameters
+        pred = self.model.predict(self.dataset, **({"context": self._context} if takes else {}))
+        artifacts: dict[str, Any] = {"pred.pkl": _scores(pred, type(self.model).__name__)}
         label = self._label(emit)
         if label is not None:
             artifacts["label.pkl"] = label

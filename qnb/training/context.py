@@ -27,9 +27,10 @@ def _never() -> bool:
 
 @dataclass(slots=True)
 class _Pace:
-    """When the last progress event went out, by `time.monotonic`."""
+    """When the last progress event went out, by `time.monotonic`, and what it told."""
 
     last: float = -1e9
+    told: tuple[str, int] = ("", -1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +94,10 @@ class FitContext:
             Send it however soon after the last one.
         """
         now = time.monotonic()
-        if not force and not (total and step >= total) and now - self._pace.last < PROGRESS_INTERVAL:
+        is_end = total and step >= total and (self.stage, step) != self._pace.told
+        if not force and not is_end and now - self._pace.last < PROGRESS_INTERVAL:
             return
-        self._pace.last = now
+        self._pace.last, self._pace.told = now, (self.stage, step)
         self.emit(
             Progress(
                 stage=self.stage, step=step, total=total, unit=unit, best_step=best_step, stop_at=stop_at, text=text

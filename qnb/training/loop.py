@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -237,7 +237,15 @@ class Loop:
         options, state = self.options, self.state
         found: dict[str, float] = {}
         if self.valid_rows is not None:
-            pred = self.predict(self.valid_rows, stoppable=True)
+            total = len(self.valid_rows)
+            pred = predict_rows(
+                self.forward,
+                self.valid_rows,
+                options,
+                self.precision,
+                should_stop=self.context.should_stop,
+                tell=lambda done: self._progress(f"validating, row {done:,} of {total:,}"),
+            )
             if pred is None:
                 return False
             found = self._validated(pred, self.valid_rows)
@@ -279,11 +287,6 @@ class Loop:
             self.best = {k: v.detach().to("cpu", copy=True) for k, v in self.network.state_dict().items()}
         else:
             state.since_best += 1
-
-    def predict(self, rows: Rows, *, stoppable: bool = False) -> Tensor | None:
-        """Return the predictions of `rows` in their order, float32; None when asked to stop meanwhile."""
-        context = self.context if stoppable else FitContext.quiet()
-        return predict_rows(self.forward, rows, self.options, self.precision, context=context)
 
     def _count(self, rounds: int) -> int:
         """Return rounds in the unit of the progress: epochs, or steps."""
@@ -352,19 +355,31 @@ class Loop:
 
 
 def predict_rows(
-    network: Any, rows: Rows, options: LoopOptions, precision: str = "fp32", *, context: FitContext
+    network: Any,
+    rows: Rows,
+    options: LoopOptions,
+    precision: str = "fp32",
+    *,
+    should_stop: Callable[[], bool],
+    tell: Callable[[int], None],
 ) -> Tensor | None:
-    """Return what `network` says of `rows`, in their order, float32; None when `context` asks to stop meanwhile."""
+    """Return what `network` says of `rows`, in their order, float32; None when asked to stop meanwhile.
+
+    `tell` is given the number of rows that are done after each batch.
+    """
     module = getattr(network, "_orig_mod", network)
     training = module.training
     module.eval()
     parts: list[Tensor] = []
+    done = 0
     try:
         with torch.inference_mode(), autocast(options.device, precision):
             for batch in _closing(feed(rows, in_order(rows, options), options.device)):
-                if context.should_stop():
+                if should_stop():
                     return None
                 parts.append(_flat(network(batch.x), len(batch.y)).float())
+                done += len(batch.y)
+                tell(done)
     finally:
         module.train(training)
     return torch.cat(parts) if parts else torch.zeros(0)

@@ -207,7 +207,15 @@ class TorchModel(BaseModel):
         return self._fit(dataset, reweighter, context or FitContext.quiet(), start=self.network_, options=options)
 
     def predict(self, dataset: Dataset, segment: str = "test", *, context: FitContext | None = None) -> pd.Series:
-        """Return the scores of `segment`; NaN for a row that lacks a feature."""
+        """Return the scores of `segment`; NaN for a row that lacks a feature.
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        RunStopped
+            The context asked to stop.
+        """
         self._require_fitted()
         from .batches import predict_data
         from .devices import running_on
@@ -222,8 +230,15 @@ class TorchModel(BaseModel):
             options = replace(self.options, device=str(next(self.network_.parameters()).device))
             self._check_shape(self.network_, rows)
             with running_on(context.threads):
-                found = predict_rows(self.network_, rows, options, context=FitContext.quiet())
-            assert found is not None
+                found = predict_rows(
+                    self.network_,
+                    rows,
+                    options,
+                    should_stop=context.should_stop,
+                    tell=lambda done: context.progress(done, total=len(rows), unit="row"),
+                )
+            if found is None:
+                raise RunStopped(f"stopped on request while {segment!r} was predicted")
             values[rows.keep] = found.cpu().numpy()
         return scores(values, rows.index)
 

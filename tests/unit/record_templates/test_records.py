@@ -21,6 +21,7 @@ from qnb.record_templates.signal import SignalRecord
 from qnb.record_templates.signal_analysis import SigAnaRecord
 from qnb.recorder import Recorder
 from qnb.recorder.facade import RecorderFacade
+from qnb.training.context import FitContext
 
 CALENDAR = pd.bdate_range("2020-01-01", periods=40)
 NAMES = [f"SH{600000 + k}" for k in range(12)]
@@ -107,6 +108,21 @@ def test_signal_record_saves_predictions_and_labels(run: Recorder) -> None:
     assert [e.name for e in events if isinstance(e, ArtifactSaved)] == ["pred.parquet", "label.parquet"]
     pd.testing.assert_frame_equal(run.load_object("pred.pkl"), scores(3).to_frame("score"))
     pd.testing.assert_frame_equal(run.load_object("label.pkl"), label)
+
+
+def test_a_model_that_takes_it_is_given_the_context_of_the_run(run: Recorder) -> None:
+    seen: list[Any] = []
+
+    class Attentive(Model):
+        def predict(self, dataset: Any, segment: str = "test", *, context: Any = None) -> Any:
+            seen.append(context)
+            return scores(3)
+
+    context = FitContext(threads=1, stage="predict")
+    SignalRecord(Attentive(None), object(), run).generate(context=context)
+    SignalRecord(Model(scores(3)), object(), run).generate(context=context)
+    SignalRecord(Attentive(None), object(), run).generate()
+    assert seen == [context, None]
 
 
 @pytest.mark.parametrize("dataset", [object(), Labels(DataError("the raw data was dropped"))])

@@ -33,6 +33,14 @@ def test_progress_is_thinned_but_never_loses_the_last_step() -> None:
     assert sum(isinstance(e, MetricLogged) for e in events) == 1000
 
 
+def test_the_last_step_goes_out_once_until_time_has_passed() -> None:
+    events: list[Event] = []
+    context = FitContext(emit=events.append)
+    for row in range(100):
+        context.progress(20, total=20, text=f"validating, row {row}")
+    assert len(events) <= 3
+
+
 def test_more_threads_than_cores_are_limited_and_said_so() -> None:
     events: list[Event] = []
     context = FitContext(threads=2, emit=events.append)

@@ -66,6 +66,30 @@ def test_typed_keywords_are_those_of_the_base_model() -> None:
     assert set(TrainingOptions.__annotations__) == set(inspect.signature(TorchModel.__init__).parameters) - {"self"}
 
 
+def test_validation_and_prediction_tell_how_far_they_are(
+    data: SyntheticDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qnb.training.context.PROGRESS_INTERVAL", 0.0)
+    monkeypatch.setattr("qnb.training.batches.AT_ONCE", 30)
+    context, events = watched()
+    model = small(n_epochs=2).fit(data, context=context)
+    rows = len(data.sample("valid", data_key="learn"))
+    texts = [e.text for e in events if isinstance(e, Progress) and "validating" in e.text]
+    assert f"epoch 1, validating, row 60 of {rows:,}" in texts
+    assert f"epoch 2, validating, row {rows:,} of {rows:,}" in texts
+    context, events = watched(stage="predict")
+    model.predict(data, "valid", context=context)
+    steps = [(e.stage, e.step, e.total, e.unit) for e in events if isinstance(e, Progress)]
+    assert steps[0] == ("predict", 30, rows, "row")
+    assert steps[-1] == ("predict", rows, rows, "row")
+
+
+def test_a_prediction_stops_on_request(data: SyntheticDataset) -> None:
+    model = small(n_epochs=1).fit(data, context=watched()[0])
+    with pytest.raises(RunStopped, match="'valid' was predicted"):
+        model.predict(data, "valid", context=watched(should_stop=lambda: True)[0])
+
+
 def test_the_best_weights_are_put_back(data: SyntheticDataset) -> None:
     context, events = watched()
     model = small(lr=0.5, early_stop=3, n_epochs=40).fit(data, context=context)
