@@ -365,24 +365,27 @@ def predict_rows(
 ) -> Tensor | None:
     """Return what `network` says of `rows`, in their order, float32; None when asked to stop meanwhile.
 
-    `tell` is given the number of rows that are done after each batch.
+    `tell` is given the number of rows that are done after each batch. The answers are written to one vector that is
+    there before: kept one by one, they would lie between the large tensors of the batches, and as these are not given
+    back to the system (`running_on`), each batch would need new memory beside the holes of the ones before.
     """
     module = getattr(network, "_orig_mod", network)
     training = module.training
     module.eval()
-    parts: list[Tensor] = []
+    found = torch.empty(len(rows), device=options.device)
     done = 0
     try:
         with torch.inference_mode(), autocast(options.device, precision):
             for batch in _closing(feed(rows, in_order(rows, options), options.device)):
                 if should_stop():
                     return None
-                parts.append(_flat(network(batch.x), len(batch.y)).float())
-                done += len(batch.y)
+                ahead = done + len(batch.y)
+                found[done:ahead] = _flat(network(batch.x), len(batch.y))
+                done = ahead
                 tell(done)
     finally:
         module.train(training)
-    return torch.cat(parts) if parts else torch.zeros(0)
+    return found
 
 
 class _Pace:

@@ -53,8 +53,8 @@ SIZES: dict[str, dict[str, int]] = {
     "tcn_windows": {"n_epochs": 10, "batch_size": 500, **WIDE},
     "gats_windows": {"n_epochs": 5, **WIDE},
     "general_windows": {"n_epochs": 3, **WIDE},
-    "transformer_windows": {"n_epochs": 2, "batch_size": 512, **WIDE},
-    "localformer_windows": {"n_epochs": 1, "batch_size": 256, **WIDE},
+    "transformer_windows": {"n_epochs": 2, "batch_size": 256, "from": 2010, "instruments": 600},
+    "localformer_windows": {"n_epochs": 1, "batch_size": 256, "from": 2010, "instruments": 600},
     "transformer_alpha360": {"n_epochs": 3, "batch_size": 512},
     "localformer_alpha360": {"n_epochs": 1, "batch_size": 256},
 }

@@ -480,6 +480,37 @@ def test_killed_at_a_random_epoch_it_resumes_to_the_same_predictions(
     )
 
 
+MANY_BATCHES = """
+import resource
+from torch import nn
+from qnb.training.context import FitContext
+from qnb.training.synthetic import SyntheticDataset
+from qnb.training.torch_model import TorchModel
+
+class Wide(TorchModel):
+    def build(self):
+        return nn.Sequential(nn.Linear(6, 8192), nn.ReLU(), nn.Linear(8192, 1))
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+small, large = (SyntheticDataset(days=days, instruments=120, missing=0.0) for days in (40, 400))
+model = Wide(max_steps=1, batch_size=1024, GPU=None).fit(small, context=FitContext(threads=1))
+before, kept = peak(), []
+for turn in range(4):
+    kept.append((bytearray(40_000 * turn), model.predict(large, "train", context=FitContext(threads=1))))
+print(len(kept[-1][1]), peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is kept between batches by telling glibc to")
+def test_a_prediction_needs_no_more_memory_for_more_batches() -> None:
+    done = subprocess.run([sys.executable, "-c", MANY_BATCHES], capture_output=True, text=True, check=True)
+    rows, megabytes = done.stdout.split()
+    assert int(rows) > 20_000
+    assert float(megabytes) < 400, "what lies between the layers of 1,024 rows takes 32"
+
+
 def test_finetune_goes_on_from_the_fitted_weights(data: SyntheticDataset) -> None:
     model = small(n_epochs=3, lr=0.01).fit(data, context=watched()[0])
     context, events = watched()
