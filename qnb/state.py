@@ -180,15 +180,18 @@ class RunState:
         return max(0.0, (self.ended or now) - self.started)
 
     def remaining(self) -> float | None:
-        """Return the seconds that the current stage will still take, from two progress events on, else None."""
+        """Return the seconds that the current stage will still take, from two progress events on, else None.
+
+        None at its last step, too: how long what follows it takes, such as a validation, is not known.
+        """
         first, last = self.progress_began, self.progress
         if first is None or last is None or last.stage != first.stage:
             return None
         end = last.stop_at if last.stop_at else last.total
         done = last.step - first.step
-        if not end or done <= 0 or last.time <= first.time:
+        if not end or last.step >= end or done <= 0 or last.time <= first.time:
             return None
-        return max(0.0, (end - last.step) * (last.time - first.time) / done)
+        return (end - last.step) * (last.time - first.time) / done
 
     def apply(self, event: ev.Event, seq: int = 0) -> RunState:
         """Fold one event in and return self; unknown events change nothing but the time of the last sign of life."""

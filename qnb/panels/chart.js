@@ -9,7 +9,8 @@ function ticks(lo, hi, n) {
   const out = [];
   for (let v = Math.ceil(lo / step) * step; v <= hi + step * 1e-9; v += step) out.push(v);
   const digits = Math.max(0, Math.min(8, -Math.floor(Math.log10(step)) + (step / mag === 2.5 ? 1 : 0)));
-  return out.map((v) => [v, v.toFixed(digits)]);
+  const exponent = (v) => v.toExponential(Math.max(0, Math.floor(Math.log10(Math.abs(v))) + digits));
+  return out.map((v) => [v, digits > 5 && Math.abs(v) > step / 2 ? exponent(v) : v.toFixed(digits > 5 ? 0 : digits)]);
 }
 
 const COLOURS = { train: "var(--qnb-s1)", valid: "var(--qnb-s2)", test: "var(--qnb-s3)" };

@@ -120,6 +120,11 @@ def test_remaining_uses_where_it_will_stop() -> None:
     assert fold(EVENTS[:6]).remaining() is None
 
 
+def test_at_the_last_step_nothing_is_foretold() -> None:
+    end = ev.Progress(stage="fit", step=52, total=100, unit="iteration", best_step=2, stop_at=52, time=7.0)
+    assert fold([*EVENTS[:9], end]).remaining() is None
+
+
 @given(st.integers(0, len(EVENTS)))
 def test_folding_in_pieces_is_folding_at_once(cut: int) -> None:
     assert fold(EVENTS[cut:], fold(EVENTS[:cut])) == fold(EVENTS)
