@@ -40,7 +40,7 @@ class LocalformerModel(TorchModel):
     convolution beside each encoder layer and the GRU at the end.
     """
 
-    part = 512
+    part = 128
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ class TransformerModel(TorchModel):
     after each part, a feed-forward part of 2048.
     """
 
-    part = 512
+    part = 128
 
     def __init__(
         self,

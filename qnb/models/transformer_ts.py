@@ -14,6 +14,7 @@ class TransformerModelTS(TransformerModel):
     """`TransformerModel` over windows of dates, in batches of 8192; `d_feat` is the number of features a date."""
 
     windows = True
+    part = 512
 
     def __init__(
         self,

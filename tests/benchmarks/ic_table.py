@@ -48,10 +48,10 @@ WIDE = {"from": 2010, "instruments": 900}
 SIZES: dict[str, dict[str, int]] = {
     "mlp_alpha158": {"n_epochs": 40},
     "gru_windows": {"n_epochs": 3, **WIDE},
-    "lstm_windows": {"n_epochs": 3, **WIDE},
-    "alstm_windows": {"n_epochs": 3, **WIDE},
+    "lstm_windows": {"n_epochs": 4},
+    "alstm_windows": {"n_epochs": 3},
     "tcn_windows": {"n_epochs": 10, "batch_size": 500, **WIDE},
-    "gats_windows": {"n_epochs": 5, **WIDE},
+    "gats_windows": {"n_epochs": 10, "from": 2010},
     "general_windows": {"n_epochs": 3, **WIDE},
     "transformer_windows": {"n_epochs": 2, "batch_size": 256, "from": 2010, "instruments": 600},
     "localformer_windows": {"n_epochs": 1, "batch_size": 256, "from": 2010, "instruments": 600},
