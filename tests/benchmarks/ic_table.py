@@ -148,6 +148,8 @@ def measure(name: str, epochs: int, threads: int, *, shuffle: int | None = None)
     if "epochs" not in kwargs:  # those of DoubleEnsemble are trees
         kwargs |= {"n_epochs": 5} | size | ({"n_epochs": epochs} if epochs else {})
     kwargs.pop("model_path", None)
+    if shuffle is not None:
+        kwargs.pop("seed", None)  # first weights in common would be what the fits have in common
     config = dict(task.dataset["kwargs"])
     handler = {**config["handler"], "kwargs": {**config["handler"].get("kwargs", {}), **SPAN, **_span(year)}}
     if shuffle is not None:
