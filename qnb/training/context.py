@@ -80,7 +80,7 @@ class FitContext:
         text: str = "",
         force: bool = False,
     ) -> None:
-        """Report how far the fit is; at most ten events a second go out, the last step and forced ones always do.
+        """Report how far the fit is; at most ten events a second go out, the last step once and forced ones always do.
 
         Parameters
         ----------

@@ -12,6 +12,9 @@ Usage: python -m tests.benchmarks.ic_table [--models gru_alpha360,tcn_windows] [
    IC of its own by chance, the same on many days; so the mean over the N fits is compared with twice the standard
    error that their scatter gives, not with that of the days.
 
+5. With ``--signal`` the model is fitted on the signal itself, without the noise of returns, and its IC is its
+   correlation with the signal: a lower bound of what its inputs hold.
+
 Results are kept in `--keep` as they come, so an interrupted table goes on where it was; the table is printed as
 Markdown.
 """
@@ -73,7 +76,7 @@ SHORT = {
     "test": ["2018-01-01", "2018-12-31"],
 }
 """Segments of the fits to shuffled labels."""
-SPAN = {
+SPAN: dict[str, Any] = {
     "instruments": UNIVERSE, "end_time": "2020-12-31", "fit_end_time": "2016-12-31",
 }  # fmt: skip
 
@@ -105,11 +108,14 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=0, metavar="N")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--shuffled", type=int, default=0, metavar="N")
+    parser.add_argument("--signal", action="store_true")
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     found: dict[str, Any] = json.loads(options.keep.read_text()) if options.keep and options.keep.exists() else {}
+    if options.signal:
+        SPAN["label"] = ["$oracle"]
     for name in options.models.split(","):
-        key = f"{name}, shuffled" if options.shuffled else name
+        key = name + (", shuffled" if options.shuffled else "") + (", signal" if options.signal else "")
         if key not in found:
             if options.shuffled:
                 found[key] = measure_shuffled(name, options.epochs, options.threads, options.shuffled)
