@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import torch
 
 from .context import FitContext
 
-__all__ = ["autocast", "choose_device", "running_on", "seeded"]
+__all__ = ["autocast", "choose_device", "choose_precision", "running_on", "seeded"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -76,6 +77,35 @@ def autocast(device: str, precision: str) -> Any:
     kind = torch.device(device).type
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
     return torch.autocast(kind, dtype=dtype, enabled=precision != "fp32")
+
+
+def choose_precision(asked: str, device: str, context: FitContext) -> str:
+    """Return the precision to train in: `asked`, or fp32 with one warning where `device` lacks it."""
+    on_gpu = device.startswith("cuda")
+    if asked == "fp16" and not on_gpu:
+        context.log("fp16 needs a GPU; using fp32", level="warning")
+        return "fp32"
+    if asked == "bf16" and not (torch.cuda.is_bf16_supported() if on_gpu else _trains_in_bf16(device)):
+        context.log(f"this {'GPU' if on_gpu else 'processor'} has no bf16; using fp32", level="warning")
+        return "fp32"
+    return asked
+
+
+@functools.cache
+def _trains_in_bf16(device: str) -> bool:
+    """Return whether `device` does a step of an LSTM in bf16.
+
+    Without AVX-512 a processor cannot; other layers it calculates slower than in fp32.
+    """
+    with seeded(0), torch.inference_mode(False):
+        layer, x = torch.nn.LSTM(2, 2).to(device), torch.zeros(1, 1, 2, device=device)
+        try:
+            with torch.enable_grad(), autocast(device, "bf16"):
+                out = layer(x)[0]
+            out.float().sum().backward()
+        except RuntimeError:
+            return False
+    return True
 
 
 def _glibc() -> Any:

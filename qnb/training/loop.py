@@ -28,7 +28,7 @@ from ..errors import DivergedError, ModelError
 from .batches import Batch, Rows, epoch_order, feed, in_order, resident, step_order
 from .checkpoint import load_checkpoint, save_checkpoint
 from .context import FitContext
-from .devices import autocast
+from .devices import autocast, choose_precision
 from .losses import BY_DAY, find_loss
 from .optim import learning_rate, make_optimizer, make_schedule
 from .options import LoopOptions
@@ -125,7 +125,7 @@ class Loop:
         self.rounds = math.ceil((options.max_steps or 0) / options.eval_steps) or (options.n_epochs or 0)
         steps = options.max_steps or math.ceil(an_epoch / options.accumulate) * self.rounds
         self.schedule = make_schedule(options, self.optimizer, rounds=self.rounds, steps=steps)
-        self.precision = _precision(options, context)
+        self.precision = choose_precision(options.precision, options.device, context)
         half = self.precision == "fp16"
         self.scaler = torch.amp.GradScaler(torch.device(options.device).type, enabled=half)
         self.forward: Any = _compiled(network, train, options, context) if options.compile else network
@@ -442,17 +442,6 @@ def _flat(out: Any, rows: int) -> Tensor:
         what = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
         raise ModelError(f"the network returned {what} for {rows} rows; it must return one number for each row")
     return out.reshape(rows)
-
-
-def _precision(options: LoopOptions, context: FitContext) -> str:
-    on_gpu = options.device.startswith("cuda")
-    if options.precision == "fp16" and not on_gpu:
-        context.log("fp16 needs a GPU; using fp32", level="warning")
-        return "fp32"
-    if options.precision == "bf16" and on_gpu and not torch.cuda.is_bf16_supported():
-        context.log("this GPU has no bf16; using fp32", level="warning")
-        return "fp32"
-    return options.precision
 
 
 def _plain(state: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from scipy import stats
 from torch import nn
 
 from qnb.errors import EmptyDataError
-from qnb.models._networks.recurrent import GRU, LSTM
+from qnb.models._networks.recurrent import GRU
 from qnb.models._networks.transformer import EncoderLayer
 from qnb.training import losses
 from qnb.training.batches import AT_ONCE, Batch, ahead, epoch_order, fit_data, in_order, predict_data, step_order
@@ -208,8 +208,7 @@ def test_the_gru_falls_back_to_torchs_own() -> None:
     state = torch.zeros(1, 2, 4)
     assert GRU(3, 4)(torch.randn(2, 5, 3), state)[0].shape == (2, 5, 4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert LSTM(3, 4)(torch.randn(2, 5, 3))[0].shape == (2, 5, 4)
-        assert GRU(3, 4)(torch.randn(2, 5, 3))[0].shape == (2, 5, 4)
+        assert GRU(3, 4)(torch.randn(2, 5, 3))[0].dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from qnb.models.gats import GATs
 from qnb.models.general import GeneralPTNN
 from qnb.models.gru import GRU
 from qnb.models.mlp import DNNModelPytorch
+from qnb.training import devices
 from qnb.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from qnb.training.context import FitContext
 from qnb.training.options import LoopOptions, TrainingOptions
@@ -248,15 +250,57 @@ def test_gradients_are_limited(data: SyntheticDataset) -> None:
     assert moved(limited) < 1e-5 < moved(free)
 
 
-def test_half_precision_learns_on_the_cpu(data: SyntheticDataset) -> None:
+@pytest.mark.parametrize("there", [True, False])
+def test_half_precision_learns_on_the_cpu(data: SyntheticDataset, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    """With a processor that has bf16 and with one that has not; a linear layer calculates in it on any."""
+    monkeypatch.setattr(devices, "_trains_in_bf16", lambda device: there)
     context, events = watched()
     model = small(precision="bf16", n_epochs=10).fit(data, context=context)
     assert model.outcome_ is not None
     assert model.outcome_.history["ic.valid"][-1] > 0.3
-    assert not warnings_of(events)
+    assert warnings_of(events) == ([] if there else ["this processor has no bf16; using fp32"])
+    full = small(n_epochs=10).fit(data, context=watched()[0])
+    assert full.outcome_ is not None
+    same = full.outcome_.history["loss.train"] == model.outcome_.history["loss.train"]
+    assert same is not there, "what bf16 gives differs from fp32"
     context, events = watched()
     small(precision="fp16", n_epochs=1).fit(data, context=context)
     assert warnings_of(events) == ["fp16 needs a GPU; using fp32"]
+
+
+RECURRENT = """
+import sys
+import torch
+from qnb.models.lstm import LSTM
+from qnb.training.context import FitContext
+from qnb.training.synthetic import SyntheticDataset
+
+told, data = [], SyntheticDataset(days=40, instruments=10, missing=0.0, step_len=5)
+context = FitContext(threads=1, seed=3, emit=told.append)
+model = LSTM(d_feat=6, hidden_size=8, num_layers=1, precision="bf16", n_epochs=1, GPU=None).fit(data, context=context)
+assert model.predict(data).notna().all()
+assert torch.ops.mkldnn._is_mkldnn_bf16_supported() is not (sys.argv[1] == "avx2"), "the processor is not the one meant"
+print([e.text for e in told if getattr(e, "level", "") == "warning"])
+"""
+
+
+def _trains_a_recurrent_one(processor: str) -> str:
+    env = dict(os.environ) | ({"ONEDNN_MAX_CPU_ISA": "AVX2"} if processor == "avx2" else {})
+    command = [sys.executable, "-c", RECURRENT, processor]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="oneDNN's levels are those of x86")
+def test_a_recurrent_network_asks_a_processor_without_bf16() -> None:
+    """oneDNN held to AVX2 is what it is on a processor without AVX-512: an LSTM in bf16 is a RuntimeError there."""
+    assert _trains_a_recurrent_one("avx2") == "['this processor has no bf16; using fp32']"
+
+
+@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor has no bf16")
+def test_a_recurrent_network_trains_in_bf16_where_there_is_one() -> None:
+    assert _trains_a_recurrent_one("this") == "[]"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
