@@ -37,7 +37,8 @@ __all__ = ["Place", "busy", "execute_run", "main", "settle_recorder"]
 STOP_POLL = 0.1
 BACKLOG = 20_000
 BACKLOG_WAIT = 0.5
-_going = 0
+_going: set[object] = set()
+_going_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +92,14 @@ def execute_run(
         ``status`` (finished, failed, stopped), ``metrics``, ``report``, ``recorder_id``, ``experiment``, ``seconds``,
         and for a failure ``error``, ``message`` and ``traceback``.
     """
-    global _going
-    _going += 1
+    this = object()
+    with _going_lock:
+        _going.add(this)
     try:
         return _execute(directory, listeners, stop, place or Place())
     finally:
-        _going -= 1
+        with _going_lock:
+            _going.discard(this)
 
 
 def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[], bool], place: Place) -> dict[str, Any]:
@@ -193,7 +196,7 @@ def settle_recorder(directory: RunDir) -> None:
 
 def busy() -> bool:
     """Return whether a run is going on in this process."""
-    return _going > 0
+    return bool(_going)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
