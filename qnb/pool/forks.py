@@ -59,8 +59,9 @@ class ForkServer:
         self._socket = ours
         self._changed = threading.Condition()
         self._numbers = itertools.count(1)
+        self._asked: set[int] = set()
         self._answers: dict[int, dict[str, Any]] = {}
-        self._codes: dict[int, int] = {}
+        self._workers: dict[int, Forked] = {}
         self._ready = self._gone = False
         self._reader = threading.Thread(target=self._read, name="qnb-forks", daemon=True)
         self._reader.start()
@@ -94,15 +95,18 @@ class ForkServer:
         with self._changed:
             if not self._changed.wait_for(lambda: self._ready or not self.lives, timeout=READY_TIMEOUT):
                 raise PoolError(f"the fork server did not load its libraries within {READY_TIMEOUT:g}s")
+        self._asked.add(number)
         self._send({"start": number, "kernel": dict(kernel), "log": str(log)})
         with self._changed:
-            answered = self._changed.wait_for(lambda: number in self._answers or not self.lives, timeout=ANSWER_TIMEOUT)
+            self._changed.wait_for(lambda: number in self._answers or not self.lives, timeout=ANSWER_TIMEOUT)
+            self._asked.discard(number)
             answer = self._answers.pop(number, {})
         if "refused" in answer:
             raise RefusedError(f"the fork server started no worker: {answer['why']}")
-        if not answered or "pid" not in answer:
+        if "worker" not in answer:
             raise PoolError("the fork server started no worker: it does not answer")
-        return Forked(self, int(answer["pid"]))
+        worker: Forked = answer["worker"]
+        return worker
 
     def preload(self, libraries: tuple[str, ...]) -> None:
         """Have it import libraries when it has nothing else to do."""
@@ -110,15 +114,10 @@ class ForkServer:
             with contextlib.suppress(PoolError):
                 self._send({"preload": list(libraries)})
 
-    def code(self, pid: int) -> int | None:
-        """Return the exit status of a worker; None while it lives."""
+    def wait(self, worker: Forked, seconds: float) -> bool:
+        """Return whether `worker` has ended, or this server, within `seconds`."""
         with self._changed:
-            return self._codes.get(pid)
-
-    def wait(self, pid: int, seconds: float) -> bool:
-        """Return whether worker `pid` has ended within `seconds`."""
-        with self._changed:
-            return self._changed.wait_for(lambda: pid in self._codes or self._gone, timeout=seconds)
+            return self._changed.wait_for(lambda: worker.exit_code is not None or self._gone, timeout=seconds)
 
     def close(self) -> None:
         """End the server; its workers go on."""
@@ -141,31 +140,51 @@ class ForkServer:
     def _read(self) -> None:
         with contextlib.suppress(OSError), self._socket.makefile("r", encoding="utf-8") as lines:
             for line in lines:
-                message = json.loads(line)
                 with self._changed:
-                    if "ended" in message:
-                        self._codes[int(message["ended"])] = int(message["code"])
-                    elif "started" in message:
-                        self._answers[int(message["started"])] = message
-                    elif "refused" in message:
-                        self._answers[int(message["refused"])] = message
-                    elif "ready" in message:
-                        self._ready = True
+                    self._hear(json.loads(line))
                     self._changed.notify_all()
         with self._changed:
             self._gone = True
             self._changed.notify_all()
 
+    def _hear(self, message: dict[str, Any]) -> None:
+        """Take in what the server says; the lock is held.
+
+        It tells the end of a worker before the system gives its number to another process.
+        """
+        if "ended" in message:
+            ended = self._workers.pop(int(message["ended"]), None)
+            if ended is not None:
+                ended.exit_code = int(message["code"])
+        elif "started" in message:
+            worker = Forked(self, int(message["pid"]), float(message["began"]))
+            self._workers[worker.pid] = worker
+            if message["started"] in self._asked:
+                self._answers[message["started"]] = {"worker": worker}
+            else:  # who asked for it has given up
+                worker.signal(signal.SIGKILL)
+        elif "refused" in message and message["refused"] in self._asked:
+            self._answers[message["refused"]] = message
+        elif "ready" in message:
+            self._ready = True
+
 
 class Forked:
-    """A worker that the fork server made: it is not our child, so the server tells its end."""
+    """A worker that the fork server made: it is not our child, so the server tells its end.
+
+    Attributes
+    ----------
+    exit_code : int or None
+        Status, negative for a signal; None while it lives, and where the server did not live to tell it.
+    """
 
     name = "worker"
 
-    def __init__(self, server: ForkServer, pid: int) -> None:
+    def __init__(self, server: ForkServer, pid: int, began: float = 0.0) -> None:
         self._server = server
         self.pid = pid
-        self._identity = process_id(pid)
+        self._identity = ProcessId(pid, began) if began else process_id(pid)
+        self.exit_code: int | None = None
 
     @property
     def identity(self) -> ProcessId:
@@ -177,11 +196,6 @@ class Forked:
         """Whether it is gone."""
         return self.exit_code is not None or (not self._server.lives and not self._identity.alive)
 
-    @property
-    def exit_code(self) -> int | None:
-        """Status, negative for a signal."""
-        return self._server.code(self.pid)
-
     def signal(self, number: int) -> None:
         """Send a signal to it and its children."""
         if not self.ended:
@@ -189,7 +203,7 @@ class Forked:
 
     def wait(self, seconds: float) -> bool:
         """Return whether it has ended within `seconds`."""
-        return self._server.wait(self.pid, seconds) and self.ended
+        return self._server.wait(self, seconds) and self.ended
 
 
 class Spawned:

@@ -29,7 +29,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from ..machine import ProcessId
+from ..machine import ProcessId, process_id
 
 __all__ = ["BASE", "main"]
 
@@ -109,7 +109,7 @@ class _Server:
             return
         if pid == 0:
             self._become_worker(order)
-        self._say({"started": order["start"], "pid": pid})
+        self._say({"started": order["start"], "pid": pid, "began": process_id(pid).began})
 
     def _become_worker(self, order: dict[str, Any]) -> None:
         """Turn this copy into a kernel; never returns."""
