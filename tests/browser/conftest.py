@@ -25,6 +25,23 @@ LAB_FLAGS = (
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.expose_app_in_browser=True",
 )  # fmt: skip
 TOKEN = "test"
+FIXED_WORK = """() => {
+  const seconds = [];
+  for (let turn = 0; turn < 5; turn++) {
+    const began = performance.now();
+    const rows = Array.from({length: 200}, (_, k) => ({name: `run ${k}`, value: Math.sin(k)}));
+    rows.sort((a, b) => a.value - b.value);
+    const table = document.createElement("table");
+    table.style.position = "absolute";
+    const cells = (row) => `<td>${row.name}</td><td>${row.value}</td>`.repeat(4);
+    table.innerHTML = rows.map((row) => `<tr>${cells(row)}</tr>`).join("");
+    document.body.append(table);
+    table.getBoundingClientRect();
+    table.remove();
+    seconds.push((performance.now() - began) / 1000);
+  }
+  return seconds.sort((a, b) => a - b)[2];
+}"""
 CONTEXT = "window.jupyterapp.shell.currentWidget?.sessionContext"
 
 MODEL = '''
@@ -118,6 +135,10 @@ class Lab:
         go_on = self.folder / f"go_on_{time.monotonic_ns()}"
         wait = f"not os.path.exists({str(go_on)!r}) and time.time() < end"
         return f"import os, time\nend = time.time() + 300\nwhile {wait}:\n    sum(range(10_000))", go_on
+
+    def yardstick(self) -> float:
+        """Return the seconds that a fixed piece of work takes in the page here and now; 0.01 on an idle machine."""
+        return float(self.page.evaluate(FIXED_WORK))
 
     def restart_kernel(self) -> None:
         """Restart the notebook's kernel and wait until it is idle."""

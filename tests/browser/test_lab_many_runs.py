@@ -61,8 +61,11 @@ def store(lab: Lab) -> None:
     subprocess.run(command, cwd=ROOT, check=True, timeout=250)
 
 
-def test_opens_within_a_second_and_filters_within_a_fifth(lab: Lab, store: None, crowding: Callable[[], float]) -> None:
-    """The best of three notebooks, each with a new kernel, and of three times typing the same."""
+def test_opens_and_filters_while_one_looks(lab: Lab, store: None, yardstick: Callable[[], float]) -> None:
+    """The best of three notebooks, each with a new kernel, and of three times typing the same.
+
+    On an idle machine a second to open and a fifth of one to filter.
+    """
     opened, typed = [], dict.fromkeys(FILTERS, float("inf"))
     for attempt in range(3):
         lab.open(f"many{attempt}.ipynb", ["%load_ext qnb", "%qruns --uri sqlite:///mlflow.db"])
@@ -72,12 +75,12 @@ def test_opens_within_a_second_and_filters_within_a_fifth(lab: Lab, store: None,
         lab.wait_idle()
         for question in FILTERS * 2:  # the first time the kernel may still load what draws the small curves
             typed[question] = min(typed[question], lab.page.evaluate(FILTERED, list(question)) / 1000)
-        if opened[-1] < 1.0 and max(typed.values()) < 0.2:
+        limit = yardstick() + lab.yardstick()
+        if opened[-1] < 50 * limit and max(typed.values()) < 10 * limit:
             break
-    limit = crowding()
-    print(f"opened in {min(opened):.3f}s; " + ", ".join(f"{q[0]!r} {s:.3f}s" for q, s in typed.items()))
-    assert min(opened) < 1.0 * limit
-    assert max(typed.values()) < 0.2 * limit
+    print(f"opened in {min(opened):.3f}s; " + ", ".join(f"{q[0]!r} {s:.3f}s" for q, s in typed.items()), f"{limit:.3f}")
+    assert min(opened) < 50 * limit
+    assert max(typed.values()) < 10 * limit
 
 
 def test_a_store_without_a_count_is_paged_through_and_says_how_far(lab: Lab, store: None) -> None:

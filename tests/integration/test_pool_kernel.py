@@ -15,6 +15,7 @@ import pytest
 from qnb.config import Settings
 from qnb.handle import RunHandle
 from qnb.pool.tickets import Ticket
+from qnb.pool.watch import GRACE
 from qnb.session import Session
 
 MODEL = """
@@ -176,7 +177,7 @@ def test_stop_escalates_where_the_model_does_not_listen(session: Session) -> Non
     began = time.monotonic()
     run.wait(60)
     assert run.status == "stopped"
-    assert time.monotonic() - began > 4
+    assert time.monotonic() - began > 0.8 * GRACE[0]
     assert run.state.stop is not None
     assert not run.state.stop.reason.startswith(("at step", "ended by a signal")), "the first step, SIGINT, ended it"
 
@@ -201,7 +202,7 @@ def test_memory_cap_ends_the_worker_and_says_so(session: Session) -> None:
 
 
 def test_killed_worker_is_noticed_replaced_and_its_recorder_ended(
-    session: Session, crowding: Callable[[], float]
+    session: Session, yardstick: Callable[[], float]
 ) -> None:
     seconds = []
     for _ in range(3):
@@ -212,9 +213,7 @@ def test_killed_worker_is_noticed_replaced_and_its_recorder_ended(
         began = time.monotonic()
         run.wait(60)
         seconds.append(time.monotonic() - began)
-        if seconds[-1] < 1.0:
-            break
-    assert min(seconds) < 1.0 * crowding()
+    assert min(seconds) < 100 * yardstick()
     assert run.status == "failed"
     assert run.state.failure is not None
     assert run.state.failure.exit_code == -signal.SIGKILL

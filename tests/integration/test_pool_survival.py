@@ -197,7 +197,7 @@ def assert_whole(run: RunHandle, n: int) -> None:
 
 
 def test_killed_notebook_loses_nothing_and_the_next_one_finds_its_runs(
-    folder: Path, crowding: Callable[[], float]
+    folder: Path, yardstick: Callable[[], float]
 ) -> None:
     names = ["a", "b", "waits"]
     for loop in range(LOOPS):
@@ -217,7 +217,7 @@ def test_killed_notebook_loses_nothing_and_the_next_one_finds_its_runs(
             began = time.monotonic()
             said = again.run("%load_ext qnb")
             shown = again.run(f"from qnb.session import current_session as s\nprint(s().find('a{loop}').state.seq > 0)")
-            assert time.monotonic() - began < 2.0 * crowding()
+            assert time.monotonic() - began < 200 * yardstick()
         assert "still going" in said
         assert f"waits{loop}" in said
         assert shown.strip() == "True"
@@ -228,7 +228,7 @@ def test_killed_notebook_loses_nothing_and_the_next_one_finds_its_runs(
         again.close()
 
 
-def test_killed_worker_is_noticed_and_others_are_unaffected(folder: Path, crowding: Callable[[], float]) -> None:
+def test_killed_worker_is_noticed_and_others_are_unaffected(folder: Path, yardstick: Callable[[], float]) -> None:
     notebook = Notebook(folder)
     notebook.run("%load_ext qnb")
     for loop in range(LOOPS):
@@ -242,7 +242,7 @@ def test_killed_worker_is_noticed_and_others_are_unaffected(folder: Path, crowdi
             os.kill(victim.state.pid, signal.SIGKILL)
             began = time.monotonic()
             until(lambda v=victim: v.status != "running", what="the death is told")
-            assert time.monotonic() - began < 1.0 * crowding()
+            assert time.monotonic() - began < 100 * yardstick()
         if retries:
             victim.wait(60)
             assert victim.status == "finished", victim.error

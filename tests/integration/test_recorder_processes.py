@@ -57,7 +57,7 @@ def test_kill_9_while_logging_keeps_what_was_flushed(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "ready"
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     facade = RecorderFacade()
     with facade.uri_context(uri):
         recorder = facade.get_recorder(experiment_name="killed", recorder_name="k")
@@ -98,6 +98,6 @@ def test_a_store_is_whole_after_kill_9(tmp_path: Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -62,10 +62,10 @@ def _tune(shell: InteractiveShell, line: str, cell: str = CELL) -> Any:
     return captured
 
 
-def test_a_study_in_a_cell(shell: InteractiveShell, crowding: Callable[[], float]) -> None:
+def test_a_study_in_a_cell(shell: InteractiveShell, yardstick: Callable[[], float]) -> None:
     began = time.monotonic()
     captured = _tune(shell, "s --trials 6 --jobs 1 --threads 1 --metric rank_ic")
-    assert time.monotonic() - began < 5 * crowding()
+    assert time.monotonic() - began < 500 * yardstick()
     handle = shell.user_ns["s"]
     assert isinstance(handle, StudyHandle)
     assert handle.status in ("waiting", "running")

@@ -239,11 +239,11 @@ def test_three_identical_failures_pause_the_study(settings: Settings, kind: str)
 
 
 def test_a_trial_that_takes_too_long_has_failed_and_is_never_best(
-    settings: Settings, crowding: Callable[[], float]
+    settings: Settings, yardstick: Callable[[], float]
 ) -> None:
     kinds = _user_model(settings, "sleep").replace("kind: sleep", "kind: !choice [sleep, fine]")
     kinds = kinds.replace("x: !uniform [0, 1]", "x: 0.5")
-    state = _run(settings, kinds, trials=2, trial_timeout=4.0 * crowding(), sampler="grid", name="t")
+    state = _run(settings, kinds, trials=2, trial_timeout=400 * yardstick(), sampler="grid", name="t")
     slow = {t.number for t in state.trials.values() if t.params["kind"] == "sleep"}
     assert len(slow) == 1, "the grid has both"
     assert {t.number: t.error for t in state.trials.values() if t.state == "failed"} == dict.fromkeys(slow, "TimedOut")

@@ -215,7 +215,7 @@ def test_class_of_the_notebook_runs_in_a_worker(shell: InteractiveShell, monkeyp
     assert again.state.retry_of == handle.run_id
 
     shell.run_line_magic("qpool", "--workers 2 --memory 3GB")
-    deadline = time.monotonic() + 20  # a worker is idle a moment after its run ended
+    deadline = time.monotonic() + 60  # a worker is idle a moment after its run ended
     text = ""
     while "worker 1  Idle" not in text and time.monotonic() < deadline:
         with capture_output() as shown:

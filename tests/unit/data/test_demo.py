@@ -115,7 +115,7 @@ def test_same_arguments_same_bytes(small_store: Path, tmp_path: Path) -> None:
     assert digest(other) != digest(small_store)
 
 
-def test_store_is_found_again_without_numpy(small_store: Path, crowding: Callable[[], float]) -> None:
+def test_store_is_found_again_without_numpy(small_store: Path, yardstick: Callable[[], float]) -> None:
     cache = small_store.parent.parent
     code = (
         "import sys, time\nfrom pathlib import Path\n"
@@ -130,9 +130,7 @@ def test_store_is_found_again_without_numpy(small_store: Path, crowding: Callabl
         seconds, numpy_loaded = out.stdout.split()
         assert numpy_loaded == "False"
         best = min(best, float(seconds))
-        if best < 0.02:
-            break
-    assert best < 0.02 * crowding()
+    assert best < 2 * yardstick()
 
 
 def test_two_makers_at_once_make_one_store(small_store: Path, tmp_path: Path) -> None:
@@ -365,7 +363,7 @@ def test_signal_can_be_switched_off() -> None:
     assert dataclasses.replace(quiet, signal_ic=0.1).kappa > 0
 
 
-def test_made_in_seconds(tmp_path: Path, crowding: Callable[[], float]) -> None:
+def test_made_in_seconds(tmp_path: Path, yardstick: Callable[[], float]) -> None:
     start = time.perf_counter()
     ensure_demo(cache_dir=tmp_path)
-    assert time.perf_counter() - start < 15 * crowding()  # about 1.3 s on an idle core
+    assert time.perf_counter() - start < 1500 * yardstick()  # about 130 on an idle machine

@@ -411,10 +411,10 @@ def test_finding_knows_its_severity() -> None:
     assert Finding("split", "A").severity == "warning"
 
 
-def test_real_data_in_seconds_and_not_drowned(cn_data: Path, crowding: Callable[[], float]) -> None:
+def test_real_data_in_seconds_and_not_drowned(cn_data: Path, yardstick: Callable[[], float]) -> None:
     began = time.perf_counter()
     report = check_store(cn_data)
-    assert time.perf_counter() - began < 10 * crowding()
+    assert time.perf_counter() - began < 1000 * yardstick()
     assert report.ok
     assert {f.check for f in report.findings} >= {"dead_day", "calendar_gap", "missing_field", "universe_no_data"}
     [dead] = report.of("dead_day")

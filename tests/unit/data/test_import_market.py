@@ -459,11 +459,11 @@ def test_second_writer_waits_or_says_so(tmp_path: Path) -> None:
     def hold() -> None:
         with lock_store(store):
             inside.set()
-            leave.wait(20)
+            leave.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    inside.wait(20)
+    inside.wait(60)
     try:
         with pytest.raises(DataError, match="another process has been writing"), lock_store(store, timeout=0.2):
             pass

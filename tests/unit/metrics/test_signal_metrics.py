@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -152,7 +153,7 @@ def test_correlation_is_that_of_pandas(matrix: np.ndarray, seed: int) -> None:
             assert mine == pytest.approx(np.corrcoef(a[both], b[both])[0, 1], abs=1e-12)
 
 
-def test_rank_ic_of_four_years_takes_a_moment() -> None:
+def test_rank_ic_of_four_years_takes_a_moment(yardstick: Callable[[], float]) -> None:
     random = np.random.default_rng(0)
     index = pd.MultiIndex.from_product(
         [pd.bdate_range("2017-01-01", periods=871), [f"S{i:03}" for i in range(300)]], names=["datetime", "instrument"]
@@ -164,4 +165,4 @@ def test_rank_ic_of_four_years_takes_a_moment() -> None:
         began = time.process_time()
         rank_ic_by_day(score, label)
         best = min(best, time.process_time() - began)
-    assert best < 0.15  # 0.04 on an idle machine
+    assert best < 15 * yardstick()  # 4 on an idle machine

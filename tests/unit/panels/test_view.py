@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable
 
 from qnb import events as ev
 from qnb.panels.static import overlay_html, static_html
@@ -196,7 +197,7 @@ def test_overlay_gives_a_run_one_colour_and_tells_namesakes_apart() -> None:
     assert html.count("<svg") == 2
 
 
-def test_panel_of_a_hundred_thousand_events_is_drawn_in_time() -> None:
+def test_panel_of_a_hundred_thousand_events_is_drawn_in_time(yardstick: Callable[[], float]) -> None:
     state = fold(
         ev.MetricLogged(name=name, value=math.sin(i), step=i) for i in range(50_000) for name in ("l.train", "l.valid")
     )
@@ -206,7 +207,7 @@ def test_panel_of_a_hundred_thousand_events_is_drawn_in_time() -> None:
         run_view(state)
         log_view(state)
         best = min(best, time.perf_counter() - began)
-    assert best < 0.05
+    assert best < 5 * yardstick()
 
 
 def test_static_form_escapes_everything_of_the_run() -> None:

@@ -49,7 +49,7 @@ class Gate:
             return self.crashes[directory.run_id].pop(0)
         with JournalWriter(directory.path) as journal:
             journal.append(RunStarted(pid=1, attempt=limits.attempt))
-            self.open.wait(10)
+            self.open.wait(60)
             journal.append(RunFinished())
         return None
 

@@ -85,9 +85,9 @@ def test_threads_have_runs_of_their_own(recording: RecorderFacade) -> None:
 
     def run(name: str) -> None:
         with recording.start(recorder_name=name):
-            barrier.wait(10)
+            barrier.wait(60)
             recording.log_metrics(**{name: 1.0})
-            barrier.wait(10)
+            barrier.wait(60)
             recorder = recording.get_recorder()
         tags[recorder.name] = recorder.list_tags()
         assert recorder.list_metrics() == {name: 1.0}
