@@ -6,6 +6,7 @@
 4. A run whose worker died without a word waits again, longer every time (`BACKOFF`), as often as its ticket says;
    an exception of the user's is an ending and never tried again.
 5. A worker that had nothing to do for a while is ended.
+6. A run that waits and is asked to stop is ended at once, whatever the workers do, by a thread of its own (`_heed`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ CLOSE_TIMEOUT = 5.0
 BACKOFF = (1.0, 5.0, 30.0)
 """Seconds before a crashed run is tried again, the last one for all further tries."""
 DISK_WAIT = 1.0
+STOP_POLL = 0.1
+STOP_PAUSE = 0.02
+"""Seconds between two looks at what waits: without and after a nudge; more where a look takes long."""
 
 
 @dataclass(slots=True)
@@ -82,6 +86,8 @@ class Pool:
         self._slots: dict[int, Slot] = {}
         self._threads: dict[int, threading.Thread] = {}
         self._adopted: dict[str, Worker] = {}
+        self._look = threading.Event()
+        self._heeding: threading.Thread | None = None
         self._closed = False
 
     def configure(self, settings: PoolSettings) -> None:
@@ -91,13 +97,25 @@ class Pool:
             self._wake.notify_all()
 
     def submit(self, ticket: Ticket) -> None:
-        """Put a run in the queue, or change the ticket of one that waits; returns at once."""
+        """Put a run in the queue; returns at once, however many wait."""
         with self._wake:
             if self._closed:
                 raise PoolError("the pool is closed; load the extension again")
+            if self._heeding is None:
+                self._heeding = threading.Thread(target=self._heed, name="qnb-stops", daemon=True)
+                self._heeding.start()
+            if not self._waiting:
+                self._look.set()
             self._waiting[ticket.run_id] = ticket
             self._grow()
             self._wake.notify_all()
+
+    def prefer(self, run_id: str, priority: int) -> None:
+        """Change the priority of a run if it still waits."""
+        with self._wake:
+            waiting = self._waiting.get(run_id)
+            if waiting is not None:
+                self._waiting[run_id] = replace(waiting, priority=priority)
 
     def adopt(self, ticket: Ticket, worker: Worker) -> None:
         """Watch over a run that is going already in `worker`, which an owner before this one started."""
@@ -107,8 +125,7 @@ class Pool:
 
     def nudge(self) -> None:
         """Look at the queue again: a waiting run may have been asked to stop."""
-        with self._wake:
-            self._wake.notify_all()
+        self._look.set()
 
     def waiting(self) -> list[Ticket]:
         """Return the tickets of the runs that wait, next first."""
@@ -136,8 +153,10 @@ class Pool:
         with self._wake:
             self._closed = True
             self._wake.notify_all()
-            idle = [self._threads[n] for n, slot in self._slots.items() if not slot.run_id]
-        for thread in idle:
+            ending = [self._threads[n] for n, slot in self._slots.items() if not slot.run_id]
+            ending += [self._heeding] if self._heeding is not None else []
+            self._look.set()
+        for thread in ending:
             thread.join(timeout=CLOSE_TIMEOUT)
         self._backend.close()
 
@@ -199,12 +218,16 @@ class Pool:
     def _take(self, now: float) -> Ticket | None:
         """Take the next ticket out of the queue if one may begin; the lock is held."""
         going = sum(bool(s.run_id) for s in self._slots.values()) + len(self._adopted)
-        for ticket in sorted(self._waiting.values(), key=_rank):
-            stopped = ticket.run.stop_asked()
-            if stopped or (going < self._settings.workers and self._not_before.get(ticket.run_id, 0.0) <= now):
-                self._not_before.pop(ticket.run_id, None)
-                return self._waiting.pop(ticket.run_id)
-        return None
+        if going >= self._settings.workers:
+            return None
+        ready = (t for t in self._waiting.values() if self._not_before.get(t.run_id, 0.0) <= now)
+        first = min(ready, key=_rank, default=None)
+        return None if first is None else self._drop(first.run_id)
+
+    def _drop(self, run_id: str) -> Ticket | None:
+        """Take a ticket out of the queue if it is still there; the lock is held."""
+        self._not_before.pop(run_id, None)
+        return self._waiting.pop(run_id, None)
 
     def _share(self) -> int:
         """Return the CPU threads of the next run: the cores among all that go or could go; the lock is held."""
@@ -215,8 +238,7 @@ class Pool:
     def _run(self, slot: Slot, ticket: Ticket) -> None:
         directory = ticket.run
         if directory.stop_asked():
-            self._until_written(lambda: write_stopped(directory, "stopped before it started"))
-            self._on_change(ticket, "over")
+            self._end_waiting(ticket)
             return
         ticket = replace(ticket, attempt=ticket.attempt + 1)
         self._on_change(ticket, "begins")
@@ -236,6 +258,29 @@ class Pool:
         self._settle(ticket, crash)
         if slot.worker is not None and not slot.worker.process():
             self._warm(slot)
+
+    def _heed(self) -> None:
+        """End the runs that wait and were asked to stop, until the pool is closed."""
+        spent = 0.0
+        while not self._closed:
+            self._look.wait(max(STOP_POLL, 50 * spent) if self._waiting else None)
+            self._look.clear()
+            began = time.monotonic()
+            with self._wake:
+                waiting = list(self._waiting.values())
+            asked = [ticket for ticket in waiting if ticket.run.stop_asked()]
+            spent = time.monotonic() - began
+            with self._wake:
+                dropped = [self._drop(ticket.run_id) for ticket in asked]
+            for ticket in dropped:
+                if ticket is not None:
+                    self._end_waiting(ticket)
+            time.sleep(max(STOP_PAUSE, 10 * spent))
+
+    def _end_waiting(self, ticket: Ticket) -> None:
+        # No disk is waited for: were the ending lost with the machine, the run would be told as interrupted.
+        self._until_written(lambda: write_stopped(ticket.run, "stopped while it waited", sync=False))
+        self._on_change(ticket, "over")
 
     def _warm(self, slot: Slot) -> None:
         """Start the slot's worker, which a dead one is replaced with; what goes wrong is told by the next run."""

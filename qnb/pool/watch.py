@@ -88,11 +88,11 @@ def supervise(process: Watched, directory: RunDir, limits: Limits, idle: Callabl
             step += 1
 
 
-def write_stopped(directory: RunDir, reason: str, *, interrupted: bool = False) -> None:
-    """Write the ending of a run that its process did not write."""
+def write_stopped(directory: RunDir, reason: str, *, interrupted: bool = False, sync: bool = True) -> None:
+    """Write the ending of a run that its process did not write; `sync` has the disk confirm it."""
     if load_state(directory.path).is_over:
         return
-    with JournalWriter(directory.path) as journal:
+    with JournalWriter(directory.path, sync=sync) as journal:
         journal.append(RunStopped(reason=reason, resumable=directory.has_checkpoint, interrupted=interrupted))
     directory.write_result({"status": "interrupted" if interrupted else "stopped", "message": reason})
 

@@ -131,6 +131,65 @@ def test_waiting_run_that_was_stopped_never_starts(gate: Gate, tmp_path: Path) -
     pool.close()
 
 
+@pytest.mark.parametrize("nudged", [True, False])
+def test_waiting_runs_are_stopped_while_all_workers_are_busy(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nudged: bool
+) -> None:
+    monkeypatch.setattr(queue, "STOP_POLL", 600.0 if nudged else 0.05)
+    pool = pool_of(gate, workers=2)
+    busy = [ticket(tmp_path, name) for name in "ab"]
+    waiting = [ticket(tmp_path, f"w{i}") for i in range(300)]
+    for run in [*busy, *waiting]:
+        pool.submit(run)
+    soon(lambda: sorted(gate.begun) == ["a", "b"])
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    for run in waiting[:-1]:
+        run.run.ask_to_stop()
+    if nudged:
+        pool.nudge()
+    soon(lambda: all(load_state(run.run.path).status == "stopped" for run in waiting[:-1]))
+    assert [t.run_id for t in pool.waiting()] == ["w299"]
+    assert pool.going() == {"a", "b"}
+    assert synced == []  # a disk takes its time, and there may be hundreds
+    gate.open.set()
+    soon(lambda: load_state(waiting[-1].run.path).status == "finished")
+    assert sorted(gate.begun) == ["a", "b", "w299"]
+    pool.close()
+    assert not [t for t in threading.enumerate() if t.name == "qnb-stops"]
+
+
+def test_run_that_waits_to_be_tried_again_is_stopped(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "BACKOFF", (600.0,))
+    gate.crashes = {"a": [Crash("died")]}
+    pool = pool_of(gate)
+    run = ticket(tmp_path, "a")
+    pool.submit(run)
+    soon(lambda: load_state(run.run.path).status == "waiting" and pool.waiting())
+    run.run.ask_to_stop()
+    soon(lambda: load_state(run.run.path).status == "stopped")
+    assert gate.begun == ["a"]
+    pool.close()
+
+
+def test_waiting_run_is_preferred_and_one_that_goes_is_not_queued_again(gate: Gate, tmp_path: Path) -> None:
+    pool = pool_of(gate)
+    runs = [ticket(tmp_path, name) for name in "abc"]
+    pool.submit(runs[0])
+    soon(lambda: gate.begun == ["a"])
+    for run in runs[1:]:
+        pool.submit(run)
+    for name in "ac":
+        pool.prefer(name, 7)
+    assert [t.run_id for t in pool.waiting()] == ["c", "b"]
+    gate.open.set()
+    soon(lambda: all(load_state(run.run.path).is_over for run in runs))
+    assert gate.begun == ["a", "c", "b"]
+    pool.close()
+
+
 def test_worker_that_cannot_start_fails_its_run_only(gate: Gate, tmp_path: Path) -> None:
     gate.broken.add("a")
     gate.open.set()
