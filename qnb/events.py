@@ -28,6 +28,7 @@ __all__ = [
     "RunRetried",
     "RunStarted",
     "RunStopped",
+    "SeedDrawn",
     "StageChanged",
     "from_json",
     "to_json",
@@ -157,6 +158,13 @@ class ResourceSampled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeedDrawn(Event):
+    """The fit was given no seed and drew one, which is the run's from then on."""
+
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRetried(Event):
     """The run waits again: its worker crashed and will be replaced after `delay` seconds, or it is to be resumed."""
 
@@ -202,7 +210,7 @@ _TYPES: dict[str, type[Event]] = {
     cls.__name__: cls
     for cls in (
         RunQueued, RunStarted, StageChanged, Progress, MetricLogged, LogLine, ArtifactSaved, ResourceSampled,
-        RunRetried, RunFinished, RunFailed, RunStopped,
+        SeedDrawn, RunRetried, RunFinished, RunFailed, RunStopped,
     )
 }  # fmt: skip
 

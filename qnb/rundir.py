@@ -156,7 +156,8 @@ class RunDir:
     @property
     def has_checkpoint(self) -> bool:
         """Whether a model left something to go on from."""
-        return self.checkpoint_dir.is_dir() and any(self.checkpoint_dir.iterdir())
+        folder = self.checkpoint_dir  # hidden in it: the run's seed, and what a killed process was writing
+        return folder.is_dir() and any(not p.name.startswith(".") for p in folder.iterdir())
 
     @property
     def objects_path(self) -> Path:

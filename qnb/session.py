@@ -128,7 +128,7 @@ class Session:
         return handle
 
     def retry(self, handle: RunHandle) -> RunHandle:
-        """Run the task of a run that is over once more, as a run of its own.
+        """Run the task of a run that is over once more, as a run of its own, with the same seed, drawn or given.
 
         Raises
         ------
@@ -140,8 +140,9 @@ class Session:
         request = handle.request
         path = handle.directory.objects_path
         objects = path.read_bytes() if path.exists() else None
+        seed = handle.state.seed if request.seed is None else request.seed
         return self.submit(
-            request.task, request.settings, name=request.name, seed=request.seed, objects=objects,
+            request.task, request.settings, name=request.name, seed=seed, objects=objects,
             retry_of=request.run_id,
         )  # fmt: skip
 

@@ -119,6 +119,8 @@ class RunState:
         Last value of every metric.
     curves : dict of str to Curve
         Metrics that were logged with a step.
+    seed : int or None
+        What the fit drew for want of a seed.
     seq : int
         Number of the last event folded in.
     """
@@ -154,6 +156,7 @@ class RunState:
     stop: ev.RunStopped | None = None
     retried: ev.RunRetried | None = None
     retry_of: str = ""
+    seed: int | None = None
     last_event: float = 0.0
     seq: int = 0
     _going_on: set[str] = field(default_factory=set)  # curves that had no point yet since the run went on
@@ -222,6 +225,8 @@ class RunState:
                 self._logged(Log(event.time, event.stage, event.level, event.text))
             case ev.ArtifactSaved():
                 self.artifacts[event.name] = event
+            case ev.SeedDrawn():
+                self.seed = event.seed
             case ev.ResourceSampled():
                 self.resources.append(event)
             case ev.RunFinished():

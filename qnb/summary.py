@@ -106,6 +106,8 @@ def print_run(settings: Settings, ref: str, *, log: bool, config: bool) -> int:
     if state.artifacts:
         names = sorted(state.artifacts)
         print(f"\n{len(names)} artifacts: " + ", ".join(names[:_FOLD]))
+    if state.seed is not None:
+        print(f"seed     {state.seed} (drawn, none was given)")
     result = directory.result() or {}
     if result.get("report"):
         print(f"report   {_short(Path(result['report']))}")

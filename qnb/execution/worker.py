@@ -219,8 +219,10 @@ def _run(
             emit(ev.LogLine(text=f"the place of the recorder cannot be noted: {error}", level="warning"))
         R.set_tags(**{"qnb.run_id": request.run_id, "qnb.task_hash": request.task.hash})
         recorder.log_params(**flat_params(request.task.document.get("task", {})))
+        if request.seed is not None:
+            recorder.log_params(seed=request.seed)
         recorder.save_objects(**{"task.yaml": masked(request.task.to_yaml())})
-        to_recorder = _MetricsToRecorder(recorder, emit)
+        to_recorder = _ToRecorder(recorder, emit)
         outcome = run_task(
             request.task, recorder=recorder, emit=to_recorder, settings=settings, should_stop=stop,
             checkpoint_dir=directory.checkpoint_dir, seed=request.seed, resume=request.resume, run_id=request.run_id,
@@ -328,19 +330,21 @@ class _Fan:
                 sys.stderr.write(f"qnb: the journal cannot be written, events wait: {error}\n")
 
 
-class _MetricsToRecorder:
-    """Logs the points of curves to the recorder as they pass by."""
+class _ToRecorder:
+    """Logs the points of curves, and a seed that was drawn, to the recorder as they pass by."""
 
     def __init__(self, recorder: Any, emit: ev.Emit) -> None:
         self._recorder, self._emit = recorder, emit
 
     def __call__(self, event: ev.Event) -> None:
         self._emit(event)
-        if isinstance(event, ev.MetricLogged) and event.step is not None:
-            try:
+        try:
+            if isinstance(event, ev.MetricLogged) and event.step is not None:
                 self._recorder.log_metrics(step=event.step, **{event.name: event.value})
-            except RecorderError as error:
-                self._emit(ev.LogLine(text=str(error), level="warning"))
+            elif isinstance(event, ev.SeedDrawn):
+                self._recorder.log_params(seed=event.seed)
+        except RecorderError as error:
+            self._emit(ev.LogLine(text=str(error), level="warning"))
 
 
 class _StopPoll:

@@ -31,12 +31,14 @@ def surroundings(handle: RunHandle) -> dict[str, Any]:
     """
     request = handle.request
     settings = request.settings
-    began = handle.state.started
+    state = handle.state
+    began = state.started
+    drawn = "" if state.seed is None else f"{state.seed} (drawn, none was given)"
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(began)) if began else ""
     task = [
         ("Run", handle.run_id), ("Task", f"{request.task.hash} (hash of the task section)"),
         ("Submitted from", request.task.source), ("Began", moment),
-        ("Threads", str(request.threads)), ("Seed", "" if request.seed is None else str(request.seed)),
+        ("Threads", str(request.threads)), ("Seed", drawn or ("" if request.seed is None else str(request.seed))),
         ("Recorder", masked(settings.tracking_uri)), ("Folder", str(handle.directory.path)),
     ]  # fmt: skip
     data = [("Store", masked(settings.uri_for("day"))), ("Region", settings.region.name)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,10 +11,11 @@ from pathlib import Path
 
 from ..config import core_count
 from ..errors import RunStopped
-from ..events import Emit, Event, LogLine, MetricLogged, Progress
+from ..events import Emit, Event, LogLine, MetricLogged, Progress, SeedDrawn
 
 __all__ = ["FitContext"]
 
+SEED_FILE = ".seed"
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events that a view can use; closer ones are left out."""
 
@@ -42,7 +45,8 @@ class FitContext:
     threads : int
         Threads that the model may use; default: the cores this process may use.
     seed : int or None
-        Seed of everything random in the fit unless the model has one of its own; None leaves the library's default.
+        Seed of everything random in the fit unless the model has one of its own; None leaves the library's default, or
+        `drawn_seed` to a model that needs one.
     emit : callable
         Receives events.
     should_stop : callable
@@ -68,6 +72,29 @@ class FitContext:
     def quiet(cls) -> FitContext:
         """Return the context of a fit that nobody watches."""
         return cls()
+
+    def drawn_seed(self) -> int:
+        """Return the seed of a fit that was given none, and tell it.
+
+        It is drawn once for `checkpoint_dir` and kept there: a fit that goes on from a checkpoint, or is begun again
+        after a crash, is the same fit.
+        """
+        path = self.checkpoint_dir / SEED_FILE if self.checkpoint_dir is not None else None
+        drawn = None
+        if path is not None:
+            with contextlib.suppress(OSError, ValueError):
+                drawn = int(path.read_text(encoding="ascii"))
+        if drawn is None:
+            drawn = secrets.randbelow(2**31)
+            if path is not None:
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(str(drawn), encoding="ascii")
+                except OSError as error:
+                    self.log(f"the seed cannot be kept in {path.parent}: {error.strerror or error}", level="warning")
+        self.emit(SeedDrawn(seed=drawn))
+        self.log(f"seed {drawn} (none was given)")
+        return drawn
 
     def progress(
         self,

@@ -385,10 +385,5 @@ def _batching(own: str, loss: str) -> str:
 
 
 def _seed(own: int | None, context: FitContext) -> int:
-    if own is not None:
-        return int(own)
-    if context.seed is not None:
-        return context.seed
-    drawn = int(np.random.default_rng().integers(2**31))
-    context.log(f"seed {drawn} (none was given)")
-    return drawn
+    given = context.seed if own is None else own
+    return context.drawn_seed() if given is None else int(given)

@@ -21,8 +21,9 @@ import pytest
 from qnb import registry
 from qnb.data.protocols import RowIndex
 from qnb.errors import DivergedError, EmptyDataError, ModelError, NotFittedError, RunStopped
-from qnb.events import Event, LogLine, MetricLogged, Progress
+from qnb.events import Event, LogLine, MetricLogged, Progress, SeedDrawn
 from qnb.task.sources import signature_of_member
+from qnb.training.checkpoint import CHECKPOINT
 from qnb.training.context import FitContext
 from qnb.training.importance import permutation_importance
 from qnb.training.model import Model, load_model
@@ -246,20 +247,24 @@ class TestEveryModel:
         assert not list(tmp_path.rglob("*.pkl"))
         assert not [p for p in tmp_path.rglob("*") if p.name.startswith(".")], "no temporary file is left"
 
-    def test_a_stopped_fit_goes_on_from_its_checkpoint(self, name: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("seed", [7, None])
+    def test_a_stopped_fit_goes_on_from_its_checkpoint(self, name: str, tmp_path: Path, seed: int | None) -> None:
         if not isinstance(make(name), TorchModel):
             pytest.skip("trees and lines are fitted anew")
         sizes = {"n_epochs": 20, "max_steps": 24, "eval_steps": 6, "dropout": 0.1}
         data = market(days=50)
-        whole = make(name, **sizes)
-        whole.fit(data, context=quiet())
-        asked = iter(range(10**6))
         stopped = make(name, **sizes)
+        context = quiet(seed=seed, checkpoint_dir=tmp_path, should_stop=(tmp_path / CHECKPOINT).exists)
         with pytest.raises(RunStopped):
-            stopped.fit(data, context=quiet(checkpoint_dir=tmp_path, should_stop=lambda: next(asked) > 5))
+            stopped.fit(data, context=context)
         assert np.isfinite(stopped.predict(data)).all()
         resumed = make(name, **sizes)
-        resumed.fit(data, context=quiet(checkpoint_dir=tmp_path, resume=True))
+        events: list[Event] = []
+        resumed.fit(data, context=quiet(seed=seed, checkpoint_dir=tmp_path, resume=True, emit=events.append))
+        assert any("going on after" in e.text for e in events if isinstance(e, LogLine))
+        whole = make(name, **sizes)
+        drawn = [e.seed for e in events if isinstance(e, SeedDrawn)]
+        whole.fit(data, context=quiet(seed=[*drawn, seed][0]))
         pd.testing.assert_series_equal(whole.predict(data), resumed.predict(data), check_exact=True)
 
     def test_a_diverging_loss_is_a_failure_with_the_step(self, name: str) -> None:

@@ -36,7 +36,7 @@ task:
     class: GRU
     module_path: qlib.contrib.model.pytorch_gru_ts
     kwargs: {{d_feat: 3, hidden_size: 16, num_layers: 2, dropout: 0.3, n_epochs: {EPOCHS}, early_stop: {EPOCHS},
-              lr: 0.003, batch_size: 256, GPU: null, seed: 7}}
+              lr: 0.003, batch_size: 256, GPU: null}}
   dataset:
     class: TSDatasetH
     module_path: qlib.data.dataset
@@ -78,12 +78,12 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 @pytest.fixture(scope="module")
 def undisturbed(session: Session) -> pd.Series:
     """What the model predicts when nobody kills it."""
-    return predictions(submit(session, "whole").wait(240))
+    return predictions(submit(session, "whole", 7).wait(240))
 
 
-def submit(session: Session, name: str) -> RunHandle:
+def submit(session: Session, name: str, seed: int | None) -> RunHandle:
     task, settings, _ = session.load(WORKFLOW, source="cell")
-    return session.submit(task, settings, name=name, ticket=Ticket("", "", retries=0))
+    return session.submit(task, settings, name=name, seed=seed, ticket=Ticket("", "", retries=0))
 
 
 def predictions(run: RunHandle) -> pd.Series:
@@ -92,12 +92,13 @@ def predictions(run: RunHandle) -> pd.Series:
     return run.pred.iloc[:, 0]
 
 
+@pytest.mark.parametrize("seed", [7, None])
 @pytest.mark.parametrize("loop", range(LOOPS))
 def test_killed_at_a_random_epoch_and_resumed_it_predicts_the_same(
-    session: Session, undisturbed: pd.Series, loop: int
+    session: Session, undisturbed: pd.Series, loop: int, seed: int | None
 ) -> None:
     epoch = random.Random(time.time_ns()).randrange(2, EPOCHS)  # the checkpoint of the one before is written then
-    run = submit(session, f"killed {loop}")
+    run = submit(session, f"killed {loop}", seed)
     end = time.monotonic() + 240
     while "loss.valid" not in run.state.curves or len(run.state.curves["loss.valid"].steps) < epoch:
         assert not run.is_over, run.error
@@ -108,5 +109,10 @@ def test_killed_at_a_random_epoch_and_resumed_it_predicts_the_same(
     assert run.status == "failed"
     again = predictions(session.resume(run).wait(240))
     assert any("from the checkpoint" in log.text for log in run.state.logs), f"killed after epoch {epoch}"
+    if seed is None:  # tried again as a run of its own it has the seed that was drawn, and nobody kills it
+        assert run.recorder.list_params()["seed"] == str(run.state.seed)
+        whole = session.retry(run)
+        undisturbed = predictions(whole.wait(240))
+        assert whole.request.seed == run.state.seed
     pd.testing.assert_index_equal(again.index, undisturbed.index)
     np.testing.assert_array_equal(again.to_numpy(), undisturbed.to_numpy(), err_msg=f"killed after epoch {epoch}")

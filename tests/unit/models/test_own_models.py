@@ -60,13 +60,15 @@ def test_a_class_of_the_notebook_has_all_that_a_model_has(data: Any, my_net: Any
         my_net().fit(data, context=FitContext(threads=1, seed=1, should_stop=lambda: next(asked) > 5))
 
 
-def test_a_class_of_the_notebook_resumes(data: Any, my_net: Any, tmp_path: Path) -> None:
-    whole = my_net().fit(data, context=FitContext(threads=1, seed=1))
+@pytest.mark.parametrize("seed", [1, None])
+def test_a_class_of_the_notebook_resumes(data: Any, my_net: Any, tmp_path: Path, seed: int | None) -> None:
     asked = iter(range(1000))
-    stop = FitContext(threads=1, seed=1, checkpoint_dir=tmp_path, should_stop=lambda: next(asked) > 8)
+    stop = FitContext(threads=1, seed=seed, checkpoint_dir=tmp_path, should_stop=lambda: next(asked) > 8)
     with pytest.raises(RunStopped):
         my_net().fit(data, context=stop)
-    again = my_net().fit(data, context=FitContext(threads=1, seed=1, checkpoint_dir=tmp_path, resume=True))
+    again = my_net().fit(data, context=FitContext(threads=1, seed=seed, checkpoint_dir=tmp_path, resume=True))
+    same = stop.drawn_seed() if seed is None else seed
+    whole = my_net().fit(data, context=FitContext(threads=1, seed=same))
     np.testing.assert_array_equal(whole.predict(data), again.predict(data))
 
 

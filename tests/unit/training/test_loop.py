@@ -18,7 +18,7 @@ import torch
 
 from qnb.data.reweighter import Reweighter
 from qnb.errors import ConfigError, DivergedError, ModelError, RunStopped
-from qnb.events import Event, LogLine, MetricLogged, Progress
+from qnb.events import Event, LogLine, MetricLogged, Progress, SeedDrawn
 from qnb.models.alstm import ALSTM
 from qnb.models.gats import GATs
 from qnb.models.general import GeneralPTNN
@@ -405,21 +405,25 @@ def fitted_weights(model: Line) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("scheduler", ["plateau", "cosine", "one_cycle", "MultiStepLR", None])
-@pytest.mark.parametrize("kind", ["epochs", "steps"])
-def test_a_stopped_fit_resumes_bit_for_bit(data: SyntheticDataset, tmp_path: Path, scheduler: Any, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "seed"), [("epochs", 3), ("steps", 3), ("epochs", None)])
+def test_a_stopped_fit_resumes_bit_for_bit(
+    data: SyntheticDataset, tmp_path: Path, scheduler: Any, kind: str, seed: int | None
+) -> None:
     options = {"n_epochs": 8, "scheduler": scheduler, "optimizer": "adam"}
     if scheduler == "MultiStepLR":
         options["scheduler_kwargs"] = {"milestones": [2, 5]}
     if kind == "steps":
         options |= {"max_steps": 70, "eval_steps": 9}
-    whole = small(**options).fit(data, context=watched()[0])
     asked = iter(range(10_000))
-    context = watched(checkpoint_dir=tmp_path, should_stop=lambda: next(asked) > 41)[0]
+    context, first = watched(seed=seed, checkpoint_dir=tmp_path, should_stop=lambda: next(asked) > 41)
     with pytest.raises(RunStopped):
         small(**options).fit(data, context=context)
-    context, events = watched(checkpoint_dir=tmp_path, resume=True)
+    context, events = watched(seed=seed, checkpoint_dir=tmp_path, resume=True)
     resumed = small(**options).fit(data, context=context)
     assert any("going on after" in e.text for e in events if isinstance(e, LogLine))
+    drawn = {e.seed for e in [*first, *events] if isinstance(e, SeedDrawn)}
+    assert len(drawn) == (seed is None), "one seed is drawn, and only where none is given"
+    whole = small(**options).fit(data, context=watched(seed=drawn.pop() if seed is None else seed)[0])
     for a, b in zip(fitted_weights(whole), fitted_weights(resumed), strict=True):
         assert torch.equal(a, b)
     assert whole.outcome_ == resumed.outcome_
@@ -470,10 +474,11 @@ from qnb.training.context import FitContext
 from qnb.training.synthetic import SyntheticDataset
 
 folder, resume = Path(sys.argv[1]), sys.argv[2] == "resume"
+seed = int(sys.argv[3]) if sys.argv[3:] else None
 data = SyntheticDataset(days=60, instruments=20, missing=0.0)
 model = ALSTM(d_feat=3, hidden_size=8, dropout=0.1, n_epochs=25, batch_size=100, GPU=None, scheduler="plateau")
 say = lambda e: print("epoch", e.step, flush=True) if isinstance(e, MetricLogged) and e.name == "lr" else None
-model.fit(data, context=FitContext(threads=1, seed=5, checkpoint_dir=folder, resume=resume, emit=say))
+model.fit(data, context=FitContext(threads=1, seed=seed, checkpoint_dir=folder, resume=resume, emit=say))
 model.predict(data).to_frame().reset_index(drop=True).to_parquet(folder / "pred.parquet")
 """
 
@@ -482,30 +487,22 @@ KILLS = int(os.environ.get("QNB_TEST_KILLS", "1"))
 """How often the process is killed: once in the suite; a longer series by the environment."""
 
 
-def victim(folder: Path, how: str) -> subprocess.Popen[str]:
+def victim(folder: Path, how: str, seed: int | None) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
-    return subprocess.Popen([sys.executable, "-c", VICTIM, str(folder), how], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", VICTIM, str(folder), how, *([] if seed is None else [str(seed)])]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the predictions of a fit that nobody kills."""
-    folder = tmp_path_factory.mktemp("whole")
-    done = victim(folder, "fresh")
-    done.communicate(timeout=120)
-    assert done.returncode == 0
-    return folder / "pred.parquet"
-
-
+@pytest.mark.parametrize("seed", [5, None])
 @pytest.mark.parametrize("attempt", range(KILLS))
 def test_killed_at_a_random_epoch_it_resumes_to_the_same_predictions(
-    uninterrupted: Path, tmp_path: Path, attempt: int
+    tmp_path: Path, attempt: int, seed: int | None
 ) -> None:
     import pandas as pd
 
     chance = random.Random(None if KILLS > 1 else attempt)
     last = chance.randrange(2, 20)
-    killed = victim(tmp_path, "fresh")
+    killed = victim(tmp_path, "fresh", seed)
     assert killed.stdout is not None
     for line in killed.stdout:
         if line.strip() == f"epoch {last}":
@@ -514,14 +511,32 @@ def test_killed_at_a_random_epoch_it_resumes_to_the_same_predictions(
     killed.kill()
     killed.communicate()
     assert killed.returncode == -9
-    resumed = victim(tmp_path, "resume")
+    resumed = victim(tmp_path, "resume", seed)
     out, _ = resumed.communicate(timeout=120)
     assert resumed.returncode == 0
     first = int(out.split()[1])
     assert last <= first <= last + 3, "it must go on after the last whole epoch"
-    pd.testing.assert_frame_equal(
-        pd.read_parquet(uninterrupted), pd.read_parquet(tmp_path / "pred.parquet"), check_exact=True
-    )
+    drawn = FitContext(checkpoint_dir=tmp_path).drawn_seed()
+    whole = victim(tmp_path / "whole", "fresh", drawn if seed is None else seed)
+    whole.communicate(timeout=120)
+    assert whole.returncode == 0
+    found, expected = (pd.read_parquet(folder / "pred.parquet") for folder in (tmp_path, tmp_path / "whole"))
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+def test_a_seed_is_drawn_once_for_a_folder_of_checkpoints(tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "checkpoint"
+    drawn = watched(checkpoint_dir=folder)[0].drawn_seed()
+    context, events = watched(checkpoint_dir=folder)
+    assert context.drawn_seed() == drawn
+    assert [e.seed for e in events if isinstance(e, SeedDrawn)] == [drawn]
+    assert watched()[0].drawn_seed() != watched()[0].drawn_seed(), "without a folder each fit draws its own"
+    (folder / ".seed").write_text("12x")
+    assert watched(checkpoint_dir=folder)[0].drawn_seed() != 12
+    (tmp_path / "file").touch()
+    context, events = watched(checkpoint_dir=tmp_path / "file")
+    context.drawn_seed()
+    assert "the seed cannot be kept" in warnings_of(events)[0]
 
 
 MANY_BATCHES = """
