@@ -274,6 +274,23 @@ def test_worker_is_spawned_where_it_cannot_be_forked(tmp_path: Path) -> None:
     assert not [p for p in tmp_path.iterdir() if p.suffix in (".json", ".pid", ".log")]
 
 
+def test_worker_leaves_nothing_where_its_kernel_removed_the_connection_file_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qnb.pool.backends.kernel import KernelBackend
+
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    backend = KernelBackend(tmp_path, tmp_path, fork=False)
+    worker = backend.worker(1)
+    worker.warm()
+    (connection,) = tmp_path.glob("*.json")
+    connection.unlink()
+    worker.close()
+    backend.close()
+    assert [p.name for p in tmp_path.rglob("*")] == ["tmp"]
+
+
 def test_idle_worker_that_died_costs_its_next_run_no_try(session: Session) -> None:
     for _ in range(3):
         before = submit(session).wait(60)

@@ -168,6 +168,7 @@ class KernelWorker:
         self._backend = backend
         self._process: Forked | Spawned | None = None
         self._connection: Path | None = None
+        self._leaves: list[Path] = []
         self._client: Any = None
         self._dead_run: RunDir | None = None
 
@@ -218,10 +219,7 @@ class KernelWorker:
         if self._client is not None:
             from jupyter_core.utils import ensure_event_loop
 
-            self._client.shutdown()
-            if self._process is not None and not self._process.wait(CLOSE_TIMEOUT):
-                self._process.signal(9)
-            self._abandon()
+            self._shut_down()
             ensure_event_loop().close()  # the client made one for this thread, which ends now
 
     def _start(self) -> None:
@@ -229,6 +227,7 @@ class KernelWorker:
 
         process, connection = self._backend.start(self.name.replace(" ", "-"))
         self._process, self._connection = process, connection
+        self._leaves = _traces(connection)  # at its end a kernel removes the file that tells where its sockets are
         connection.with_suffix(".pid").write_text(f"{process.pid} {process.identity.began}", encoding="ascii")
         self._client = BlockingKernelClient(connection_file=str(connection))
         self._client.load_connection_file()
@@ -241,10 +240,15 @@ class KernelWorker:
         from ...machine import private_memory
 
         if self._process is not None and private_memory(self._process.pid) > TOO_LARGE:
-            self._client.shutdown()
-            if not self._process.wait(CLOSE_TIMEOUT):
-                self._process.signal(9)
-            self._abandon()
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        """Have the kernel, which is idle, end itself; one that does not is killed."""
+        self._client.shutdown()
+        if self._process is not None and not self._process.wait(CLOSE_TIMEOUT):
+            self._process.signal(9)
+            self._process.wait(CLOSE_TIMEOUT)
+        self._abandon()
 
     def _execute(self, code: str) -> None:
         self._drain()
@@ -297,9 +301,8 @@ class KernelWorker:
         if self._client is not None:
             self._client.stop_channels()
             self._client = None
-        if self._connection is not None:
-            _remove(_traces(self._connection))
-            self._connection = None
+        _remove(self._leaves)
+        self._connection, self._leaves = None, []
 
 
 def sweep(folder: Path) -> list[ProcessId]:
