@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import random
 import signal
 import subprocess
@@ -30,6 +29,8 @@ from qnb.pool.place import Place
 from qnb.pool.tickets import Ticket
 from qnb.rundir import list_run_dirs
 from qnb.session import Session
+
+from .kernels import Notebook
 
 LOOPS = int(os.environ.get("QNB_KILL_LOOPS", "1"))
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,53 +85,6 @@ def cell(name: str, n: int, line: str = "") -> str:
     )
 
 
-class Notebook:
-    """A real kernel, as a notebook has one."""
-
-    def __init__(self, folder: Path) -> None:
-        from jupyter_client import KernelManager
-
-        env = os.environ | {
-            "QNB_WORKERS": "2", "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython"),
-            "TMPDIR": str(folder / "tmp"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-        }  # fmt: skip
-        self._manager = KernelManager()
-        self._manager.start_kernel(cwd=str(folder), env=env)
-        self._client = self._manager.client()
-        self._client.start_channels()
-        self._client.wait_for_ready(timeout=60)
-
-    def run(self, code: str, timeout: float = 60) -> str:
-        """Run a cell and return what it printed; an error fails the test."""
-        asked = self._client.execute(code)
-        said = []
-        while True:
-            try:
-                message = self._client.get_iopub_msg(timeout=timeout)
-            except queue.Empty:
-                pytest.fail(f"no answer to {code[:60]!r}")
-            if message["parent_header"].get("msg_id") != asked:
-                continue
-            content = message["content"]
-            if message["msg_type"] == "stream":
-                said.append(content["text"])
-            elif message["msg_type"] == "error":
-                pytest.fail("\n".join(content["traceback"]))
-            elif message["msg_type"] == "status" and content["execution_state"] == "idle":
-                return "".join(said)
-
-    @property
-    def pid(self) -> int:
-        return int(self._manager.provisioner.pid)
-
-    def close(self, *, kill: bool = False) -> None:
-        """Shut the kernel down, or kill it."""
-        if kill:
-            os.kill(self.pid, signal.SIGKILL)
-        self._client.stop_channels()
-        self._manager.shutdown_kernel(now=kill)
-
-
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Keep runs from ending, however long what is done meanwhile takes on this machine."""
@@ -168,7 +122,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     place = Place(tmp_path)
     assert not place.tickets.names()
     assert not list(place.workers.glob("*.json"))
-    assert not [p for p in (tmp_path / "tmp").iterdir() if p.name.startswith("qnb-") and (p / "k-1").exists()]
+    assert not list((tmp_path / "tmp").glob("qnb-*"))
 
 
 def processes(folder: Path) -> list[str]:

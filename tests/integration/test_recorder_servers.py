@@ -20,7 +20,7 @@ from qnb.errors import RecorderError
 from qnb.recorder import Recorder
 from qnb.recorder.facade import RecorderFacade
 
-from .conftest import free_port
+from .postgres import free_port
 
 ONE_RUN = """
 import sys

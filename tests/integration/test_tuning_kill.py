@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import subprocess
@@ -18,8 +17,9 @@ import psutil
 import pytest
 
 from qnb.config import Settings
-from qnb.tuning.handle import StudyHandle
 from qnb.tuning.studydir import StudyDir, list_studies
+
+from .studies import assert_each_trial_once
 
 MOMENTS = int(os.environ.get("QNB_KILL_MOMENTS", "5"))
 TRIALS = 8
@@ -140,7 +140,7 @@ def test_whatever_is_killed_when_a_resumed_study_has_each_trial_once(tmp_path: P
     finally:
         user.close()
     (directory,) = list_studies(settings)
-    _each_trial_once(directory, settings)
+    assert_each_trial_once(directory, settings.tracking_uri, TRIALS)
 
 
 def _wait_for(settings: Settings, event: str) -> None:
@@ -177,31 +177,3 @@ def _is_of(process: psutil.Process, directory: StudyDir) -> bool:
         return str(directory.path) in process.cmdline()
     except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
         return False
-
-
-def _each_trial_once(directory: StudyDir, settings: Settings) -> None:
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
-    from qnb.recorder.stores import open_store
-
-    study = optuna.load_study(
-        study_name=None,  # there is one
-        storage=optuna.storages.JournalStorage(JournalFileBackend(str(directory.journal))),
-    )
-    assert [t.number for t in study.trials] == list(range(TRIALS))
-    assert all(t.state.is_finished() for t in study.trials)
-    assert len({json.dumps(t.params, sort_keys=True) for t in study.trials}) == TRIALS
-    handle = StudyHandle(directory)
-    state = handle.state
-    assert handle.status == "finished"
-    assert sorted(state.trials) == list(range(TRIALS))
-    assert {t.number: t.params for t in study.trials} == {t.number: dict(t.params) for t in state.trials.values()}
-    assert {t.number: t.values for t in study.trials if t.state.name == "COMPLETE"} == {
-        t.number: t.values for t in state.trials.values() if t.state == "complete"
-    }
-    assert not [t for t in state.trials.values() if t.state == "failed"]
-    store = open_store(settings.tracking_uri)
-    runs = [r for r in store.search([e.id for e in store.experiments()]) if r.tags.get("qnb.trial")]
-    assert sorted(int(r.tags["qnb.trial"]) for r in runs) == list(range(TRIALS))
-    assert {r.status for r in runs} == {"FINISHED"}
