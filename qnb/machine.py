@@ -13,8 +13,9 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["ProcessId", "boot_id", "private_memory", "process_id"]
+__all__ = ["ProcessId", "boot_id", "is_full", "private_memory", "process_id"]
 
+SMALL = 1 << 20
 _STAT_START = 19
 _STAT_STATE = 0
 
@@ -73,6 +74,15 @@ def private_memory(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except (OSError, psutil.Error, ValueError):
         return 0
+
+
+def is_full(folder: Path) -> bool:
+    """Return whether the disk that holds `folder` has no room for a small file; False where that is not known."""
+    try:
+        disk = os.statvfs(folder)
+    except (AttributeError, OSError):  # Windows has no such call
+        return False
+    return disk.f_bavail * disk.f_frsize < SMALL or (disk.f_files > 0 and disk.f_favail == 0)
 
 
 def _stat(pid: int) -> float | None:

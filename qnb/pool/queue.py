@@ -3,23 +3,27 @@
 1. A run waits until a slot is free; a higher priority goes first, then who came first.
 2. A slot is a thread with a worker, made when a run first needs one; the worker stays warm between runs.
 3. The cores are divided among the runs that go and those that could go at once.
-4. A run whose worker died without a word waits again, longer every time (`BACKOFF`), as often as its ticket says;
+4. A run that no worker can be started for because the disk is full waits for room.
+5. A run whose worker died without a word waits again, longer every time (`BACKOFF`), as often as its ticket says;
    an exception of the user's is an ending and never tried again.
-5. A worker that had nothing to do for a while is ended.
+6. A worker that had nothing to do for a while is ended.
 6. A run that waits and is asked to stop is ended at once, whatever the workers do, by a thread of its own (`_heed`).
 """
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..errors import PoolError, QnbError
 from ..events import LogLine, RunFailed, RunFinished, RunRetried
 from ..journal import JournalWriter
+from ..machine import is_full
 from ..state import load_state
 from .place import PoolSettings
 from .protocols import Backend, Crash, Limits, Worker
@@ -240,10 +244,11 @@ class Pool:
         if directory.stop_asked():
             self._end_waiting(ticket)
             return
-        ticket = replace(ticket, attempt=ticket.attempt + 1)
+        before, ticket = ticket, replace(ticket, attempt=ticket.attempt + 1)
         self._on_change(ticket, "begins")
         limits = Limits(slot.threads, ticket.memory or self._settings.memory, ticket.timeout, ticket.attempt)
         crash: Crash | None
+        full = _no_room(directory.path)
         try:
             if slot.worker is None:
                 slot.worker = self._backend.worker(slot.number)
@@ -255,6 +260,9 @@ class Pool:
             if slot.worker is not None:
                 slot.worker.close()
             slot.worker = None
+            if full or _no_room(directory.path):
+                self._wait_again(before, DISK_WAIT)  # this was no try of the run
+                return
         self._settle(ticket, crash)
         if slot.worker is not None and not slot.worker.process():
             self._warm(slot)
@@ -307,17 +315,20 @@ class Pool:
             delay = BACKOFF[min(ticket.attempt, len(BACKOFF)) - 1]
             reason = crash.message
             self._until_written(lambda: _tell_retry(ticket, reason, delay))
-            with self._wake:
-                if self._closed:
-                    return
-                self._not_before[ticket.run_id] = time.monotonic() + delay
-            self._on_change(ticket, "waits")
-            self.submit(ticket)
+            self._wait_again(ticket, delay)
             return
         if crash is not None and ticket.attempt > 1 and crash.again:
             crash = replace(crash, message=f"{crash.message}. Tried {ticket.attempt} times.")
         self._until_written(lambda: _write_ending(ticket, crash))
         self._on_change(ticket, "over")
+
+    def _wait_again(self, ticket: Ticket, delay: float) -> None:
+        with self._wake:
+            if self._closed:
+                return
+            self._not_before[ticket.run_id] = time.monotonic() + delay
+        self._on_change(ticket, "waits")
+        self.submit(ticket)
 
     def _until_written(self, write: Callable[[], None]) -> None:
         """Write an ending; on a full disk wait for room, since without an ending a view would wait for ever."""
@@ -336,6 +347,11 @@ class Pool:
 
 def _rank(ticket: Ticket) -> tuple[int, int]:
     return -ticket.priority, ticket.order
+
+
+def _no_room(folder: Path) -> bool:
+    """Return whether a worker cannot leave the small files that it starts with."""
+    return is_full(folder) or is_full(Path(tempfile.gettempdir()))
 
 
 def _tell_retry(ticket: Ticket, reason: str, delay: float) -> None:

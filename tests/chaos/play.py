@@ -157,7 +157,5 @@ def _end_all(scene: Scene) -> None:
 
 def _keep(scene: Scene, base: Path) -> None:
     """Copy the working folder of a small disk beside it, to be looked at."""
-    import shutil
-
     if scene.work.parent != base:
-        shutil.copytree(scene.work, base / "kept", dirs_exist_ok=True, ignore_dangling_symlinks=True)
+        subprocess.run(["cp", "-a", str(scene.work), str(base / "kept")], check=False)

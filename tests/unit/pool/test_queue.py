@@ -206,6 +206,25 @@ def test_worker_that_cannot_start_fails_its_run_only(gate: Gate, tmp_path: Path)
         pool.submit(ticket(tmp_path, "c"))
 
 
+def test_run_without_a_worker_for_want_of_room_waits_for_room(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = threading.Event()
+    monkeypatch.setattr(queue, "DISK_WAIT", 0.05)
+    monkeypatch.setattr(queue, "is_full", lambda folder: not room.is_set())
+    pool = pool_of(gate)
+    gate.broken.add("a")
+    gate.open.set()
+    pool.submit(ticket(tmp_path, "a", retries=0))
+    soon(lambda: len(gate.begun) > 3)
+    assert load_state(tmp_path / "a").status == "unknown"
+    gate.broken.clear()
+    room.set()
+    soon(lambda: load_state(tmp_path / "a").status == "finished")
+    assert gate.limits[-1].attempt == 1
+    pool.close()
+
+
 def test_crash_is_tried_again_after_a_while_and_then_told(gate: Gate, tmp_path: Path) -> None:
     gate.open.set()
     died = Crash("Worker 1 was ended by the system (exit −9)", exit_code=-9)
