@@ -22,7 +22,11 @@ class _EventHandler(logging.Handler):
         level = (
             "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
         )
-        self._emit_event(LogLine(text=bounded(record.getMessage()), level=level))
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):  # arguments that do not fit the message
+            text = f"{record.msg} {record.args}"
+        self._emit_event(LogLine(text=bounded(text), level=level))
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class _Pace:
     """Lets `LINES_A_SECOND` lines a second pass and counts the others."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is collected as garbage under it may print
         self._second, self._passed, self._held = 0.0, 0, 0
 
     def take(self) -> tuple[bool, int]:

@@ -6,12 +6,12 @@ This is the one place with a broad ``except``: whatever a task raises becomes a 
 from __future__ import annotations
 
 import importlib
+import math
 import platform
 import sys
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -27,16 +27,18 @@ from ..recorder import R
 from ..recorder.uris import masked
 from ..rundir import TIME_LIMIT, Request, RunDir
 from .execute import Outcome, run_task
+from .fan_out import FanOut
 from .logs import logs_as_events
-from .output import LINE_LIMIT, bounded, output_as_log
+from .output import output_as_log
 from .resources import ResourceSampler
 from .session_objects import fresh_modules, notebook_objects
 
 __all__ = ["Place", "busy", "execute_run", "main", "settle_recorder"]
 
 STOP_POLL = 0.1
-BACKLOG = 20_000
-BACKLOG_WAIT = 0.5
+ROOM_POLL = 0.5
+LAST_WAIT = 5.0
+"""Seconds that a shell or notebook waits for room on the disk at the end of a run."""
 _going: set[object] = set()
 _going_lock = threading.Lock()
 
@@ -80,7 +82,7 @@ def execute_run(
     directory : RunDir
         Holds the request; receives journal, checkpoints and ``result.json``.
     listeners : sequence of callable
-        Called with every event after the journal has it.
+        Called with every event, in a thread of their own; see `qnb.execution.fan_out`.
     stop : callable
         A further way to ask for a stop, beside the file ``stop`` in the directory.
     place : Place, optional
@@ -110,8 +112,11 @@ def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[],
     own = process_id()
     resumed = (request.resume or place.attempt > 1) and directory.has_checkpoint
     request = replace(request, resume=resumed)
-    with JournalWriter(directory.path) as journal:
-        emit = _Fan(journal, listeners)
+    spare = (ev.Progress, ev.ResourceSampled, ev.LogLine)
+    with (
+        JournalWriter(directory.path) as journal,
+        FanOut[ev.Event](journal.append, listeners, line=ev.LogLine, spare=spare) as emit,
+    ):
         emit(
             ev.RunStarted(
                 pid=own.pid, began=own.began, boot=boot_id(), host=platform.node(), worker=place.worker,
@@ -144,13 +149,35 @@ def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[],
         recorder = directory.recorder()
         if recorder is not None:
             result.setdefault("recorder_id", recorder[0])
+        _end(directory, result, ending, emit, patient=place.own_process)
+    return result
+
+
+def _end(
+    directory: RunDir, result: Mapping[str, Any], ending: ev.Event, emit: FanOut[ev.Event], *, patient: bool
+) -> None:
+    """Write the outcome, then the ending. Where there is no room a patient process waits until it is asked to stop."""
+    asked = directory.stop_asked()
+    end = math.inf if patient else time.monotonic() + LAST_WAIT
+
+    def give_up() -> bool:
+        return time.monotonic() > end or (not asked and directory.stop_asked())
+
+    told = ""
+    while True:
         try:
             directory.write_result(result)
+            break
         except OSError as error:
-            emit(ev.LogLine(text=f"the outcome cannot be written: {error}", level="error"))
-        emit(ending)
-        emit.catch_up()
-    return result
+            if not told:
+                told = f"the outcome cannot be written: {error}"
+                emit(ev.LogLine(text=told, level="error"))
+            if give_up():
+                break
+            time.sleep(ROOM_POLL)
+    emit(ending)
+    if not emit.catch_up(None, give_up):
+        emit(ev.LogLine(text="there was no room on the disk for the end of the run's journal", level="error"))
 
 
 @contextmanager
@@ -282,52 +309,6 @@ def _stopped(error: BaseException, directory: RunDir, seconds: float) -> ev.RunF
         return ev.RunFailed(error="TimeLimit", message=f"stopped: {asked}", seconds=seconds)
     reason = str(error) or asked or "interrupted"
     return ev.RunStopped(reason=reason, resumable=directory.has_checkpoint, seconds=seconds)
-
-
-class _Fan:
-    """Hands an event to the journal first, then to the listeners.
-
-    A full disk is told once and does not end the run: what could not be written waits, in order, and is written as
-    soon as there is room again.
-    """
-
-    def __init__(self, journal: JournalWriter, listeners: Sequence[ev.Emit]) -> None:
-        self._journal, self._listeners = journal, listeners
-        self._lock = threading.Lock()
-        self._told = False
-        self._backlog: deque[ev.Event] = deque(maxlen=BACKLOG)
-        self._next = 0.0
-
-    def __call__(self, event: ev.Event) -> None:
-        if isinstance(event, ev.LogLine) and len(event.text) > LINE_LIMIT:
-            event = replace(event, text=bounded(event.text))
-        with self._lock:
-            self._backlog.append(event)
-            if len(self._backlog) == 1 or time.monotonic() >= self._next:
-                self._write()
-            for listener in self._listeners:
-                listener(event)
-
-    def catch_up(self, seconds: float = 5.0) -> None:
-        """Try for some seconds to write what is left."""
-        end = time.monotonic() + seconds
-        while True:
-            with self._lock:
-                self._write()
-                if not self._backlog or time.monotonic() > end:
-                    return
-            time.sleep(BACKLOG_WAIT)
-
-    def _write(self) -> None:
-        try:
-            while self._backlog:
-                self._journal.append(self._backlog[0])
-                self._backlog.popleft()
-        except OSError as error:
-            self._next = time.monotonic() + BACKLOG_WAIT
-            if not self._told:
-                self._told = True
-                sys.stderr.write(f"qnb: the journal cannot be written, events wait: {error}\n")
 
 
 class _ToRecorder:

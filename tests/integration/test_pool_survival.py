@@ -327,15 +327,14 @@ def test_run_of_a_process_that_is_gone_is_told_as_interrupted(folder: Path) -> N
 
 
 FULL = """
-import resource, sys, threading, time
+import resource, sys
 from pathlib import Path
-from qnb.events import MetricLogged
-from qnb.execution.worker import _Fan
+from qnb.events import LogLine, MetricLogged
+from qnb.execution.fan_out import FanOut
 from qnb.journal import JournalWriter
 
 folder = Path(sys.argv[1])
-with JournalWriter(folder) as journal:
-    fan = _Fan(journal, [])
+with JournalWriter(folder) as journal, FanOut(journal.append, line=LogLine) as fan:
     for step in range(100):
         fan(MetricLogged(name="a", value=1.0, step=step))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -343,9 +342,8 @@ with JournalWriter(folder) as journal:
     for step in range(100, 200):
         fan(MetricLogged(name="a", value=1.0, step=step))
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    time.sleep(0.6)
     fan(MetricLogged(name="a", value=1.0, step=200))
-    fan.catch_up()
+    assert fan.catch_up(None)
 """
 
 
