@@ -6,6 +6,7 @@ There is one session a process; the magics share it, `close` ends it.
 from __future__ import annotations
 
 import platform
+import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,9 +17,7 @@ from . import registry
 from .check import check_task
 from .config import Settings, current_settings
 from .errors import ConfigError, PoolError, Problem, UnknownNameError
-from .events import RunRetried
 from .handle import RunHandle
-from .journal import JournalWriter
 from .machine import ProcessId, boot_id
 from .pool.client import PoolClient
 from .pool.place import default_settings
@@ -118,14 +117,16 @@ class Session:
             Id of the run that this one tries again.
         """
         directory = create_run(task, settings, name=name, seed=seed, objects=objects, retry_of=retry_of)
-        handle = RunHandle(directory)
-        self._handles[handle.run_id] = handle
         ticket = replace(ticket or Ticket("", ""), run_id=directory.run_id, directory=str(directory.path))
         if backend == "kernel":
-            self.pool(settings.work_dir).submit(directory, ticket)
+            try:
+                self.pool(settings.work_dir).submit(directory, ticket)
+            except OSError:  # no room for its ticket: it would wait for ever
+                shutil.rmtree(directory.path, ignore_errors=True)
+                raise
         else:
             self._pool_here(backend).submit(ticket)
-        return handle
+        return self._handles.setdefault(directory.run_id, RunHandle(directory))
 
     def retry(self, handle: RunHandle) -> RunHandle:
         """Run the task of a run that is over once more, as a run of its own, with the same seed, drawn or given.
@@ -164,13 +165,7 @@ class Session:
                 f"{handle.name} left no checkpoint to go on from (models trained epoch by epoch keep one); "
                 "run its cell again"
             )
-        attempt = handle.state.attempt
-        directory.set_resume(True)
-        directory.forget_ending()
-        with JournalWriter(directory.path, sync=False) as journal:
-            journal.append(RunRetried(reason="goes on from its checkpoint", attempt=attempt + 1))
-        pool = self.pool(directory.path.parents[2])
-        pool.submit(directory, Ticket("", "", attempt=attempt))
+        self.pool(directory.path.parents[2]).resume(directory, attempt=handle.state.attempt, after=handle.state.seq)
         return handle
 
     def find(self, ref: str | None) -> RunHandle:

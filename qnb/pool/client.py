@@ -21,6 +21,7 @@ from ..rundir import RunDir
 from .forks import worker_environment
 from .place import Place, PoolSettings, default_settings
 from .tickets import Ticket
+from .watch import go_on
 
 __all__ = ["PoolClient"]
 
@@ -52,6 +53,27 @@ class PoolClient:
         self.place.tickets.put(replace(ticket, run_id=directory.run_id, directory=str(directory.path)))
         self.ensure()
 
+    def resume(self, directory: RunDir, *, attempt: int, after: int) -> None:
+        """Have a run that is over go on; who dies in the middle of it leaves the rest to the owner.
+
+        Parameters
+        ----------
+        directory : RunDir
+            The run.
+        attempt, after : int
+            The try that ended, and the number of the event that ended it.
+        """
+        ticket = Ticket(directory.run_id, str(directory.path), attempt=attempt, after=after)
+        self.place.make()
+        with self.place.tickets.locked():
+            self.place.tickets.put(ticket)
+            try:
+                go_on(directory, after)
+            except OSError:
+                self.place.tickets.remove(ticket.run_id)
+                raise
+        self.ensure()
+
     def ensure(self) -> None:
         """See to it that there is an owner, now and as long as something waits or goes.
 
@@ -74,7 +96,7 @@ class PoolClient:
 
     def has_ticket(self, run_id: str) -> bool:
         """Return whether the pool is answerable for a run."""
-        return run_id in self.place.tickets.names()
+        return run_id in self.place.tickets
 
     def prefer(self, run_id: str) -> bool:
         """Have a waiting run go next; False when it does not wait."""

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,13 @@ from .backends.kernel import KernelBackend, sweep
 from .place import Place, Wake, default_settings
 from .queue import Pool, status_of
 from .tickets import Ticket
-from .watch import write_stopped
+from .watch import go_on, write_stopped
 
 __all__ = ["Owner", "main"]
 
 TICK = 1.0
-STATUS_EVERY = 0.5
+PAUSE = 4.0
+"""Times that a look took between two looks."""
 NO_CLIENT = 3.0
 """Seconds without work and without a notebook after which the owner ends."""
 
@@ -53,7 +55,8 @@ class Owner:
         self._settings = place.settings(self._defaults)
         self._backend = KernelBackend(place.workers, place.work_dir, fork=self._settings.fork)
         self._pool = Pool(self._backend, self._settings, on_change=self._changed)
-        self._known: dict[str, Ticket] = {}
+        self._known: dict[str, Ticket] = {}  # threads of the pool take out of it
+        self._marks: dict[str, tuple[int, int]] = {}
         self._began = time.time()
         self._quiet_since = time.monotonic()
         self._status: dict[str, Any] = {}
@@ -66,9 +69,13 @@ class Owner:
         self._backend.prepare(())
         self._pool.warm(1)
         while not self._ended and not self._may_end():
+            began = time.monotonic()
             self._look()
             self._tell()
+            looked = time.monotonic()
             wake.wait(TICK)
+            # However often it is woken and however long the queue: looking takes a fifth of its time at most.
+            time.sleep(max(0.0, looked + PAUSE * (looked - began) - time.monotonic()))
 
     def close(self) -> None:
         """End idle workers; what is going goes on."""
@@ -76,7 +83,7 @@ class Owner:
 
     def last_look(self) -> bool:
         """Return whether tickets came after the pipe was closed."""
-        return not self._ended and any(name not in self._known for name in self._place.tickets.names())
+        return not self._ended and not self._place.tickets.names() <= self._known.keys()
 
     def end(self) -> None:
         """Have `serve` return soon."""
@@ -87,25 +94,28 @@ class Owner:
         if settings != self._settings:
             self._settings = settings
             self._pool.configure(settings)
-        names = self._place.tickets.names()
-        for ticket in self._place.tickets if names - set(self._known) else ():
-            if ticket.run_id not in self._known:
-                self._known[ticket.run_id] = ticket
+        marks = self._place.tickets.marks()
+        changed = [name for name, mark in marks.items() if name not in self._known or self._marks.get(name) != mark]
+        self._marks = marks
+        tickets = [ticket for ticket in map(self._place.tickets.get, changed) if ticket is not None]
+        for ticket in sorted(tickets, key=attrgetter("rank")):
+            if ticket.run_id in self._known:
+                self._pool.prefer(ticket.run_id, ticket.priority)
+                continue
+            self._known[ticket.run_id] = ticket
+            try:
                 self._take_in(ticket)
-        self._reread()
+            except OSError:  # a full disk: once more at the next look
+                self._known.pop(ticket.run_id, None)
         self._pool.nudge()
-
-    def _reread(self) -> None:
-        """Take over changed priorities of runs that wait."""
-        for waiting in self._pool.waiting():
-            ticket = self._place.tickets.get(waiting.run_id)
-            if ticket is not None and ticket.priority != waiting.priority:
-                self._known[ticket.run_id] = ticket
-                self._pool.submit(replace(waiting, priority=ticket.priority))
 
     def _take_in(self, ticket: Ticket) -> None:
         """Queue a run, or take it over from an owner that is gone."""
         state = load_state(ticket.run.path)
+        if state.is_over and state.seq == ticket.after:  # who asked for it to go on may have died
+            with self._place.tickets.locked():
+                go_on(ticket.run, ticket.after)
+            state = load_state(ticket.run.path)
         if state.is_over or not ticket.run.path.is_dir():
             self._forget(ticket)
         elif state.status == "running":
@@ -139,15 +149,14 @@ class Owner:
 
     def _forget(self, ticket: Ticket) -> None:
         """Be done with a ticket; one that came for the same run since, to resume it, stays and is taken in."""
-        now = self._place.tickets.get(ticket.run_id)
-        if now is None or now.order == ticket.order:
-            self._place.tickets.remove(ticket.run_id)
+        self._place.tickets.remove(ticket.run_id, ticket.order)
         self._known.pop(ticket.run_id, None)
 
     def _may_end(self) -> bool:
         names = self._place.tickets.names()
-        for name in [n for n in self._known if n not in names]:
-            del self._known[name]
+        for name in self._known.copy():
+            if name not in names:
+                self._known.pop(name, None)
         now = time.monotonic()
         busy = bool(names) or bool(self._pool.going())
         if busy or self._place.clients():

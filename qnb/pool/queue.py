@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ class Pool:
     def waiting(self) -> list[Ticket]:
         """Return the tickets of the runs that wait, next first."""
         with self._wake:
-            return sorted(self._waiting.values(), key=_rank)
+            return sorted(self._waiting.values(), key=attrgetter("rank"))
 
     def slots(self) -> list[Slot]:
         """Return the places of workers as they are now."""
@@ -225,7 +226,7 @@ class Pool:
         if going >= self._settings.workers:
             return None
         ready = (t for t in self._waiting.values() if self._not_before.get(t.run_id, 0.0) <= now)
-        first = min(ready, key=_rank, default=None)
+        first = min(ready, key=attrgetter("rank"), default=None)
         return None if first is None else self._drop(first.run_id)
 
     def _drop(self, run_id: str) -> Ticket | None:
@@ -311,6 +312,11 @@ class Pool:
 
     def _settle(self, ticket: Ticket, crash: Crash | None) -> None:
         """Have an ending in the journal, or the run in the queue once more."""
+        state = load_state(ticket.run.path)
+        resumed = state.status == "waiting" and state.attempt >= ticket.attempt
+        if state.is_over or resumed or not ticket.run.path.is_dir():
+            self._on_change(ticket, "over")
+            return
         if crash is not None and crash.again and ticket.attempt <= ticket.retries and not ticket.run.stop_asked():
             delay = BACKOFF[min(ticket.attempt, len(BACKOFF)) - 1]
             reason = crash.message
@@ -345,10 +351,6 @@ class Pool:
                 return
 
 
-def _rank(ticket: Ticket) -> tuple[int, int]:
-    return -ticket.priority, ticket.order
-
-
 def _no_room(folder: Path) -> bool:
     """Return whether a worker cannot leave the small files that it starts with."""
     return is_full(folder) or is_full(Path(tempfile.gettempdir()))
@@ -363,8 +365,6 @@ def _tell_retry(ticket: Ticket, reason: str, delay: float) -> None:
 def _write_ending(ticket: Ticket, crash: Crash | None) -> None:
     """Write the ending that the run's process did not write."""
     directory = ticket.run
-    if load_state(directory.path).is_over:
-        return
     told = directory.result() or {}
     if crash is None and told.get("status") == "finished":
         with JournalWriter(directory.path) as journal:

@@ -7,10 +7,14 @@ died.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +44,8 @@ class Ticket:
         How often it is tried again after a crash of its worker.
     attempt : int
         Tries that were begun.
+    after : int
+        Number of the event that ended the run, where the ticket has it go on; 0 for a new run.
     boot : str
         Start of the machine in which it was submitted or last begun.
     libraries : tuple of str
@@ -54,8 +60,14 @@ class Ticket:
     memory: int = 0
     retries: int = 1
     attempt: int = 0
+    after: int = 0
     boot: str = ""
     libraries: tuple[str, ...] = ()
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """What tickets are sorted by: the lowest goes first."""
+        return -self.priority, self.order
 
     @property
     def run(self) -> RunDir:
@@ -78,18 +90,36 @@ class TicketBox:
     def put(self, ticket: Ticket) -> Ticket:
         """Add `ticket` at the end of its priority; returns it as it was written."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        last = max((t.order for t in self), default=0)
-        ticket = replace(ticket, order=max(time.time_ns(), last + 1), boot=boot_id())
+        last = self.folder / "last"  # of the orders given; the clock may have been set back
+        try:
+            order = max(time.time_ns(), int(last.read_text(encoding="ascii")) + 1)
+        except (OSError, ValueError):
+            order = time.time_ns()
+        ticket = replace(ticket, order=order, boot=boot_id())
         self.write(ticket)
+        with contextlib.suppress(OSError):
+            last.write_text(str(order), encoding="ascii")
         return ticket
 
     def write(self, ticket: Ticket) -> None:
         """Write a changed ticket."""
         write_atomically(self._path(ticket.run_id), json.dumps(asdict(ticket)))
 
-    def remove(self, run_id: str) -> None:
-        """Take a ticket out; nothing happens when it is gone."""
-        self._path(run_id).unlink(missing_ok=True)
+    def remove(self, run_id: str, order: int | None = None) -> None:
+        """Take a ticket out; nothing happens when it is gone, or when it has another `order` than was asked for."""
+        with self.locked() if order is not None else contextlib.nullcontext():
+            now = self.get(run_id) if order is not None else None
+            if now is None or now.order == order:
+                self._path(run_id).unlink(missing_ok=True)
+
+    def locked(self) -> AbstractContextManager[object]:
+        """Keep `remove` and other processes that hold this lock away meanwhile."""
+        from filelock import FileLock
+
+        return FileLock(self.folder / ".lock").acquire(poll_interval=0.002)
+
+    def __contains__(self, run_id: str) -> bool:
+        return self._path(run_id).exists()
 
     def get(self, run_id: str) -> Ticket | None:
         """Return the ticket of a run, or None."""
@@ -102,9 +132,20 @@ class TicketBox:
         except FileNotFoundError:
             return frozenset()
 
+    def marks(self) -> dict[str, tuple[int, int]]:
+        """Return the ids of all runs that have a ticket, each with something that is different after it was changed."""
+        found = {}
+        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(".json") and entry.name[0] != ".":
+                    with contextlib.suppress(OSError):  # it was taken out meanwhile
+                        status = entry.stat()
+                        found[entry.name.removesuffix(".json")] = status.st_ino, status.st_mtime_ns
+        return found
+
     def __iter__(self) -> Iterator[Ticket]:
         found = [t for t in (self.get(name) for name in self.names()) if t is not None]
-        return iter(sorted(found, key=lambda t: (-t.priority, t.order)))
+        return iter(sorted(found, key=attrgetter("rank")))
 
     def _path(self, run_id: str) -> Path:
         return self.folder / f"{run_id}.json"

@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from ..events import RunStopped
+from ..events import RunRetried, RunStopped
 from ..journal import JournalWriter
 from ..machine import private_memory
 from ..rundir import TIME_LIMIT, RunDir
 from ..state import load_state
 from .protocols import Crash, Limits
 
-__all__ = ["GRACE", "POLL", "Watched", "supervise", "write_stopped"]
+__all__ = ["GRACE", "POLL", "Watched", "go_on", "supervise", "write_stopped"]
 
 POLL = 0.1
 MEMORY_POLL = 0.1
@@ -95,6 +95,20 @@ def write_stopped(directory: RunDir, reason: str, *, interrupted: bool = False, 
     with JournalWriter(directory.path, sync=sync) as journal:
         journal.append(RunStopped(reason=reason, resumable=directory.has_checkpoint, interrupted=interrupted))
     directory.write_result({"status": "interrupted" if interrupted else "stopped", "message": reason})
+
+
+def go_on(directory: RunDir, after: int) -> None:
+    """Have a run that ended with event number `after` wait once more; nothing happens when it does already.
+
+    Called with the lock of the tickets held (`TicketBox.locked`), after the run's ticket was written.
+    """
+    state = load_state(directory.path)
+    if not state.is_over or state.seq != after:
+        return
+    directory.set_resume(True)
+    directory.forget_ending()
+    with JournalWriter(directory.path, sync=False) as journal:
+        journal.append(RunRetried(reason="goes on from its checkpoint", attempt=state.attempt + 1))
 
 
 def _too_large(process: Watched, directory: RunDir, limits: Limits, memory: int) -> Crash | None:

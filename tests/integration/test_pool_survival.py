@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +23,8 @@ import psutil
 import pytest
 
 from qnb.config import Settings
-from qnb.events import RunStarted
+from qnb.errors import PoolError
+from qnb.events import RunRetried, RunStarted
 from qnb.handle import RunHandle
 from qnb.journal import JournalWriter, read_journal
 from qnb.machine import process_id
@@ -310,6 +313,70 @@ def test_restart_of_the_machine_interrupts_and_resume_goes_on(folder: Path, monk
     later.close()
     assert later.pool(folder).wait_gone(90)
     session.close()
+
+
+def stopped_run(folder: Path, n: int) -> RunHandle:
+    """A run of `n` steps that was stopped after some of them and left a checkpoint."""
+    session = Session(Settings(work_dir=folder))
+    task, settings, _ = session.load(cell("x", n).partition("\n")[2], source="cell")
+    with held(folder):
+        run = session.submit(task, settings, name="stopped", backend="inline")
+        until(lambda: run.metrics.get("train.l2", 1.0) < 1 / 5, what="it is beyond the fifth step")
+        run.stop()
+        run.wait(60)
+    session.close()
+    return run
+
+
+def test_run_goes_on_though_who_resumed_it_died_after_writing_the_ticket(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(folder / "tmp"))
+    run = stopped_run(folder, 100)
+    place = Place(folder).make()
+    place.tickets.put(Ticket(run.run_id, str(run.directory.path), attempt=1, after=run.state.seq))
+    session = Session(Settings(work_dir=folder))
+    session.attach()
+    until(lambda: run.status == "finished", what="it went on to its end")
+    assert_resumed_once(run, 100)
+    until(lambda: not place.tickets.names(), what="its ticket is gone, it does not go on again")
+    session.close()
+    assert session.pool().wait_gone(90)
+    assert_resumed_once(run, 100)
+
+
+def test_run_that_two_notebooks_resume_at_once_goes_on_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(folder / "tmp"))
+    run = stopped_run(folder, 100)
+    sessions = [Session(Settings(work_dir=folder)) for _ in range(2)]
+    together = threading.Barrier(2)
+
+    def resume(session: Session) -> None:
+        handle = session.find("stopped")
+        assert handle.is_over
+        together.wait(60)
+        with contextlib.suppress(PoolError):  # "waiting already"
+            session.resume(handle)
+
+    threads = [threading.Thread(target=resume, args=(session,)) for session in sessions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    run.wait(60)
+    assert_resumed_once(run, 100)
+    for session in sessions:
+        session.close()
+    assert session.pool().wait_gone(90)
+
+
+def assert_resumed_once(run: RunHandle, n: int) -> None:
+    """It went on after its stop, once, and no event was lost."""
+    assert run.status == "finished", run.error
+    entries = list(read_journal(run.directory.path))
+    assert [e.seq for e in entries] == list(range(1, len(entries) + 1))
+    assert sum(isinstance(e.event, RunRetried) for e in entries) == 1
+    assert list(run.state.curves["train.l2"].steps) == list(range(1, n + 1))
 
 
 def test_run_of_a_process_that_is_gone_is_told_as_interrupted(folder: Path) -> None:

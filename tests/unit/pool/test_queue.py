@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from qnb.errors import ConfigError, PoolError
-from qnb.events import RunFinished, RunStarted
+from qnb.events import RunFinished, RunRetried, RunStarted
 from qnb.journal import JournalWriter, read_journal
 from qnb.pool import queue
 from qnb.pool.place import Place, PoolSettings, default_settings
 from qnb.pool.protocols import Crash, Limits
 from qnb.pool.queue import Pool
-from qnb.pool.tickets import Ticket
+from qnb.pool.tickets import Ticket, TicketBox
 from qnb.rundir import RunDir
 from qnb.state import load_state
 
@@ -34,6 +35,7 @@ class Gate:
         self.alive = True
         self.broken: set[str] = set()
         self.crashes: dict[str, list[Crash]] = {}
+        self.resumed: set[str] = set()
 
     def worker(self, number: int) -> Gate:
         return self
@@ -51,6 +53,8 @@ class Gate:
             journal.append(RunStarted(pid=1, attempt=limits.attempt))
             self.open.wait(60)
             journal.append(RunFinished())
+            if directory.run_id in self.resumed:
+                journal.append(RunRetried())
         return None
 
     def warm(self) -> None:
@@ -171,6 +175,19 @@ def test_run_that_waits_to_be_tried_again_is_stopped(
     run.run.ask_to_stop()
     soon(lambda: load_state(run.run.path).status == "stopped")
     assert gate.begun == ["a"]
+    pool.close()
+
+
+def test_run_that_is_resumed_before_its_worker_is_idle_gets_no_other_ending(gate: Gate, tmp_path: Path) -> None:
+    gate.open.set()
+    gate.resumed = {"a"}
+    told: list[str] = []
+    limits = PoolSettings(workers=1, threads=1)
+    pool = Pool(gate, limits, on_change=lambda ticket, what: told.append(what))
+    run = ticket(tmp_path, "a")
+    pool.submit(run)
+    soon(lambda: told == ["begins", "over"])
+    assert load_state(run.run.path).status == "waiting"
     pool.close()
 
 
@@ -305,6 +322,37 @@ def test_tickets_keep_their_order_whatever_the_clock_says(tmp_path: Path, monkey
     (place.tickets.folder / "torn.json").write_text("{", encoding="utf-8")
     place.tickets.remove("a")
     assert [t.run_id for t in place.tickets] == ["d", "b", "c"]
+    other = TicketBox(place.tickets.folder)  # of another process
+    assert other.put(Ticket("e", str(tmp_path / "e"))).order == 2004
+    (place.tickets.folder / "last").write_text("torn", encoding="ascii")
+    assert other.put(Ticket("f", str(tmp_path / "f"))).order == 1500
+
+
+def test_ticket_that_resumes_a_run_is_not_taken_out_with_the_one_before(tmp_path: Path) -> None:
+    box = Place(tmp_path).make().tickets
+    before = box.put(Ticket("a", str(tmp_path / "a")))
+    removing = threading.Thread(target=TicketBox(box.folder).remove, args=("a", before.order))
+    with box.locked():
+        removing.start()
+        after = box.put(Ticket("a", str(tmp_path / "a"), after=7))
+    removing.join()
+    assert box.get("a") == after
+    assert "a" in box
+    box.remove("a", after.order)
+    assert "a" not in box
+    box.remove("a", after.order)
+
+
+def test_changed_tickets_have_another_mark(tmp_path: Path) -> None:
+    box = Place(tmp_path).make().tickets
+    assert TicketBox(tmp_path / "absent").marks() == {}
+    a, b = (box.put(Ticket(name, str(tmp_path / name))) for name in "ab")
+    before = box.marks()
+    box.write(replace(b, priority=1))
+    after = box.marks()
+    assert before.keys() == after.keys() == {a.run_id, b.run_id}
+    assert before["a"] == after["a"]
+    assert before["b"] != after["b"]
 
 
 def test_settings_are_checked_kept_and_have_a_share_of_the_memory(tmp_path: Path) -> None:
