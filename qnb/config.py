@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError, Problem, nearest
+from .files import Natural, fit
 
 __all__ = ["REGIONS", "Region", "Settings", "current_settings", "use_settings"]
 
@@ -80,8 +81,8 @@ class Settings:
     experiment: str = "Experiment"
     work_dir: Path = field(default_factory=Path.cwd)
     cache_dir: Path = field(default_factory=lambda: default_cache_dir())
-    cache_bytes: int = 20 * 2**30
-    threads: int = field(default_factory=lambda: core_count())
+    cache_bytes: Natural = 20 * 2**30
+    threads: Natural = field(default_factory=lambda: core_count())
     custom_ops: tuple[Any, ...] = ()
     logging_level: str = "INFO"
 
@@ -158,8 +159,17 @@ class Settings:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Settings:
-        """Return the settings of `to_json`."""
-        return cls().with_(**data)
+        """Return the settings of `to_json`; keys that are not known here are left out.
+
+        Raises
+        ------
+        ValueError
+            A value is of a wrong type, or cannot be a setting.
+        """
+        values = fit(cls, {**data, "region": region_of(str(data.get("region", "cn")))})
+        if "\0" in str(values):
+            raise ValueError("settings: a null character is part of no path")
+        return cls().with_(**values)
 
     @classmethod
     def from_env(cls) -> Settings:

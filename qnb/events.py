@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from .files import AnyFloat, Moment, Natural, make
+
 __all__ = [
     "STAGES",
     "ArtifactSaved",
@@ -48,7 +50,7 @@ class Event:
         Seconds since the epoch, UTC, when it happened.
     """
 
-    time: float = field(default_factory=time.time)
+    time: Moment = field(default_factory=time.time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +79,15 @@ class RunStarted(Event):
         It goes on from a checkpoint, so the curves go on, too.
     """
 
-    pid: int
+    pid: Natural
     began: float = 0.0
     boot: str = ""
     resumed: bool = False
     host: str = ""
     worker: str = ""
-    threads: int = 0
-    memory_limit: int = 0
-    attempt: int = 1
+    threads: Natural = 0
+    memory_limit: Natural = 0
+    attempt: Natural = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ class MetricLogged(Event):
     """A metric has a value; ``step`` orders a curve (iteration, epoch), None for a final figure."""
 
     name: str
-    value: float
+    value: AnyFloat
     step: int | None = None
 
 
@@ -144,17 +146,17 @@ class ArtifactSaved(Event):
 
     name: str
     kind: str = ""
-    bytes: int = 0
+    bytes: Natural = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceSampled(Event):
     """What the worker uses: CPU in per cent of one core, resident memory and GPU memory in bytes."""
 
-    cpu: float
-    memory: int
-    gpu: float | None = None
-    gpu_memory: int | None = None
+    cpu: AnyFloat
+    memory: Natural
+    gpu: AnyFloat | None = None
+    gpu_memory: Natural | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +171,7 @@ class RunRetried(Event):
     """The run waits again: its worker crashed and will be replaced after `delay` seconds, or it is to be resumed."""
 
     reason: str = ""
-    attempt: int = 1
+    attempt: Natural = 1
     delay: float = 0.0
 
 
@@ -178,7 +180,7 @@ class RunFinished(Event):
     """The run ended well."""
 
     seconds: float = 0.0
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, AnyFloat] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,8 +217,8 @@ _TYPES: dict[str, type[Event]] = {
 }  # fmt: skip
 
 
+_ENDINGS = (RunFinished, RunFailed, RunStopped)
 _FIELDS = {cls: tuple(f.name for f in dataclasses.fields(cls)) for cls in _TYPES.values()}
-_TO_CONVERT = frozenset({"value", "cpu", "stages", "metrics"})
 
 
 def to_json(event: Event) -> dict[str, Any]:
@@ -227,21 +229,21 @@ def to_json(event: Event) -> dict[str, Any]:
     return data
 
 
-def from_json(data: Mapping[str, Any]) -> Event | None:
-    """Return the event of `data`, or None for a type this version does not know; unknown keys are ignored."""
+def from_json(data: Mapping[str, Any], complain: Callable[[str], None] = lambda what: None) -> Event | None:
+    """Return the event of `data`; None, which `complain` is told, for what is none that this version can read.
+
+    A type that is not known here, a value of a wrong type and one that is missing are reasons; unknown keys, which a
+    newer version added, are none. An ending remains one when something that it need not say cannot be read.
+    """
     cls = _TYPES.get(str(data.get("event")))
     if cls is None:
+        complain(f"unknown event {str(data.get('event'))[:40]!r}")
         return None
-    values = {name: data[name] for name in _FIELDS[cls] if name in data}
-    for name in _TO_CONVERT.intersection(values):
-        value = values[name]
-        if name == "stages":
-            values[name] = tuple(value)
-        elif name == "metrics":
-            values[name] = {k: float(v) for k, v in value.items()}
-        elif isinstance(value, str):
-            values[name] = float(value)
-    return cls(**values)
+    try:
+        return make(cls, data, complain if cls in _ENDINGS else None)
+    except (TypeError, ValueError) as error:
+        complain(f"{cls.__name__}, {error}")
+        return None
 
 
 def _plain(value: Any) -> Any:

@@ -69,7 +69,7 @@ class RunHandle(Waiting):
     def state(self) -> RunState:
         """The state as of now, with every event folded in."""
         with self._lock:  # a panel's thread and the notebook may ask at the same time
-            state = self._state.apply_raw(self._reader.read_raw())
+            state = self._state.apply_raw(self._reader.read_raw(), self._reader.complain)
             if state.name:
                 with contextlib.suppress(PoolError):  # the journal has the name that the run began with
                     state.name = self.name

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .events import Event, from_json, to_json
+from .files import move_aside, parse_json, tell
 
 __all__ = ["JOURNAL_NAME", "Entry", "JournalReader", "JournalWriter", "read_journal"]
 
@@ -40,7 +41,7 @@ class JournalWriter:
     Parameters
     ----------
     directory : Path
-        The run's directory; made when missing.
+        The run's directory, which is not made: one that was moved or removed does not come back.
     sync : bool
         Have the disk confirm what was written when the writer closes.
     """
@@ -55,7 +56,8 @@ class JournalWriter:
 
     def open(self) -> Self:
         """Open for appending, going on after the last whole line; a torn last line is cut off."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.is_dir():
+            move_aside(self.path)
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         size = os.fstat(self._fd).st_size
         data = self.path.read_bytes() if size else b""
@@ -114,7 +116,10 @@ class JournalWriter:
 
 
 class JournalReader:
-    """Reads a journal from where it stopped the last time; never raises for a file that is not there yet."""
+    """Reads a journal from where it stopped the last time; never raises.
+
+    What it cannot read, or `complain` is told of, is left out, which is said once.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.path = Path(directory) / JOURNAL_NAME
@@ -131,9 +136,9 @@ class JournalReader:
         """
         entries = []
         for raw in self.read_raw(limit):
-            event = from_json(raw)
+            event = from_json(raw, self.complain)
             if event is not None:
-                entries.append(Entry(int(raw["seq"]), event))
+                entries.append(Entry(raw["seq"], event))
         return entries
 
     def read_raw(self, limit: int | None = None) -> Iterator[dict[str, Any]]:
@@ -146,8 +151,17 @@ class JournalReader:
             for raw in _parse(lines[first : first + TOGETHER]):
                 self._seq += 1
                 if isinstance(raw, dict):
-                    raw.setdefault("seq", self._seq)
+                    raw["seq"] = self._seq
                     yield raw
+                else:
+                    self.complain("no JSON object")
+
+    def complain(self, what: str) -> None:
+        """Say, once a journal, that the line read last says nothing to this version."""
+        tell(
+            self.path, f"line {self._seq} and perhaps others are left out ({what})",
+            "update qnb if a newer version wrote it; else the run is shown as far as it can be read",
+        )  # fmt: skip
 
     def _new_lines(self, limit: int | None) -> list[bytes]:
         try:
@@ -158,6 +172,9 @@ class JournalReader:
                     data += file.readline()
         except FileNotFoundError:
             return []
+        except OSError as error:
+            tell(self.path, f"it cannot be read ({error.strerror})", "check what lies there, and its rights")
+            return []
         end = data.rfind(b"\n") + 1
         self._offset += end
         return data[:end].split(b"\n")[:-1]
@@ -166,7 +183,7 @@ class JournalReader:
 def _parse(lines: list[bytes]) -> list[Any]:
     """Return what each line says, None for one that is no JSON; all at once where they are sound."""
     try:
-        found = json.loads(b"[" + b",".join(lines) + b"]")
+        found = parse_json(b"[" + b",".join(lines) + b"]")
         if len(found) == len(lines):
             return list(found)
     except ValueError:
@@ -176,7 +193,7 @@ def _parse(lines: list[bytes]) -> list[Any]:
 
 def _parse_line(line: bytes) -> Any:
     try:
-        return json.loads(line)
+        return parse_json(line)
     except ValueError:
         return None
 

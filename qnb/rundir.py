@@ -16,16 +16,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from .config import Settings
-from .errors import PoolError, UnknownNameError
+from .errors import PoolError, QnbError, UnknownNameError
 from .events import STAGES, RunQueued
+from .files import AnyFloat, Natural, fit, load_json, make, read_json, remove, tell, write_atomically
 from .journal import JournalWriter
 from .machine import ProcessId, boot_id, process_id
 from .task.spec import Task
@@ -38,7 +38,6 @@ __all__ = [
     "find_run_dir",
     "list_run_dirs",
     "stages_of",
-    "write_atomically",
 ]
 
 
@@ -69,7 +68,7 @@ class Request:
     name: str
     task: Task
     settings: Settings
-    threads: int
+    threads: Natural
     seed: int | None = None
     resume: bool = False
     submitter: ProcessId = NOBODY
@@ -106,15 +105,32 @@ class RunDir:
         PoolError
             When the directory holds no request.
         """
+        path, raw = self.path / "request.json", self._raw_request()
         try:
-            raw = json.loads((self.path / "request.json").read_text(encoding="utf-8"))
+            settings, task = Settings.from_json(raw["settings"]), Task.from_json(raw["task"])
+            found = {"run_id": self.run_id, "submitter": ProcessId(*raw.get("submitter", (0,)))}
+            request = make(Request, {**raw, **found, "task": task, "settings": settings})
+        except (ValueError, KeyError, TypeError, QnbError) as error:
+            raise self._damaged(error) from error
+        unknown = ", ".join(sorted(raw["settings"].keys() - {f.name for f in fields(Settings)}))
+        if unknown:
+            tell(
+                path, f"it has settings that are not known here ({unknown})", "update qnb if a newer version wrote them"
+            )
+        return request
+
+    def _raw_request(self) -> dict[str, Any]:
+        try:
+            return load_json(self.path / "request.json")
         except (OSError, ValueError) as error:
-            raise PoolError(f"{self.path} holds no readable request.json: {error}; submit the task again") from error
-        return Request(
-            raw["run_id"], raw["name"], Task.from_json(raw["task"]), Settings.from_json(raw["settings"]),
-            raw["threads"], raw.get("seed"), bool(raw.get("resume")), ProcessId(*raw.get("submitter", (0,))),
-            raw.get("boot", ""), raw.get("retry_of", ""),
-        )  # fmt: skip
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> PoolError:
+        reason = getattr(error, "strerror", None) or str(error) + " is missing" * isinstance(error, KeyError)
+        return PoolError(
+            f"{self.path / 'request.json'} cannot be read ({reason}); what the run left can be shown and deleted, but "
+            "it neither goes on nor can be tried again: submit its task anew"
+        )
 
     def set_resume(self, resume: bool) -> None:
         """Note in the request whether the next worker goes on from the checkpoint."""
@@ -125,8 +141,7 @@ class RunDir:
         self._change_request("name", name)
 
     def _change_request(self, key: str, value: object) -> None:
-        path = self.path / "request.json"
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        path, raw = self.path / "request.json", self._raw_request()
         if raw.get(key) != value:
             raw[key] = value
             before = path.stat()
@@ -151,7 +166,7 @@ class RunDir:
         if deleted:
             (self.path / "deleted").touch()
         else:
-            (self.path / "deleted").unlink(missing_ok=True)
+            remove(self.path / "deleted")
 
     @property
     def has_checkpoint(self) -> bool:
@@ -179,7 +194,7 @@ class RunDir:
     def forget_ending(self) -> None:
         """Take back the request to stop and the outcome, before the run goes on."""
         for name in ("stop", "result.json"):
-            (self.path / name).unlink(missing_ok=True)
+            remove(self.path / name)
 
     def write_recorder(self, recorder_id: str, experiment: str) -> None:
         """Note where the run is recorded."""
@@ -187,11 +202,9 @@ class RunDir:
 
     def recorder(self) -> tuple[str, str] | None:
         """Return id and experiment of the recorder, or None while there is none."""
-        try:
-            raw = json.loads((self.path / "recorder.json").read_text(encoding="utf-8"))
-            return str(raw["id"]), str(raw["experiment"])
-        except (OSError, ValueError, KeyError):
-            return None
+        path, remedy = self.path / "recorder.json", "what the run left in the recorder is found by `qnb runs`"
+        found = fit(_Recorder, read_json(path, remedy=remedy) or {}, lambda what: tell(path, what, remedy))
+        return (found["id"], found["experiment"]) if len(found) == 2 else None
 
     def stop_asked(self) -> bool:
         """Return whether somebody asked the run to stop."""
@@ -202,11 +215,30 @@ class RunDir:
         write_atomically(self.path / "result.json", json.dumps(result, indent=1, default=str))
 
     def result(self) -> dict[str, Any] | None:
-        """Return the outcome, or None while there is none."""
-        try:
-            return json.loads((self.path / "result.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
+        """Return the outcome, or None while there is none: what of `RunResult` is there and can be read."""
+        path, remedy = self.path / "result.json", "the run is shown as its journal tells it"
+        raw = read_json(path, remedy=remedy, damaged={})
+        return None if raw is None else fit(RunResult, raw, lambda what: tell(path, what, remedy))
+
+
+class RunResult(TypedDict, total=False):
+    """What ``result.json`` may hold, see `qnb.execution.worker.execute_run`."""
+
+    run_id: str
+    name: str
+    status: str
+    metrics: Mapping[str, AnyFloat]
+    report: str | None
+    recorder_id: str
+    seconds: float
+    error: str
+    message: str
+    traceback: str
+
+
+class _Recorder(TypedDict, total=False):
+    id: str
+    experiment: str
 
 
 def create_run(
@@ -319,16 +351,3 @@ def find_run_dir(runs_dir: Path, ref: str) -> RunDir:
     if len(matching) == 1:
         return matching[0]
     raise UnknownNameError("run", ref, [*names, *(d.run_id for d in directories)], hint="`qnb runs` lists them")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` to `path` so that a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import events as ev
+from .files import LARGEST, LAST_MOMENT
 from .journal import JournalReader
 
 __all__ = ["OVER", "Curve", "Log", "RunState", "Stage", "fold", "load_state"]
@@ -24,6 +25,8 @@ OVER = ("finished", "failed", "stopped", "interrupted")
 
 LOG_KEPT = 2000
 RESOURCES_KEPT = 600
+_NOT_FINITE = {text: float(text) for text in ("nan", "inf", "-inf")}
+_PROGRESS = (("step", 0), ("total", 0), ("unit", ""), ("best_step", 0), ("stop_at", 0), ("text", ""))
 
 
 @dataclass(slots=True)
@@ -240,8 +243,12 @@ class RunState:
                 self._end("interrupted" if event.interrupted else "stopped", event)
         return self
 
-    def apply_raw(self, lines: Iterable[Mapping[str, Any]]) -> RunState:
+    def apply_raw(
+        self, lines: Iterable[Mapping[str, Any]], complain: Callable[[str], None] = lambda what: None
+    ) -> RunState:
         """Fold in lines of a journal as `qnb.journal.JournalReader.read_raw` gives them, and return self.
+
+        `complain` is told of lines that are left out, see `qnb.events.from_json`.
 
         The state is that of `apply` event by event. What trainings emit by the hundred thousand takes a short way:
         points of curves go to their curve without an event in between, and of a stage's progress the newest counts.
@@ -250,7 +257,7 @@ class RunState:
         for raw in lines:
             try:
                 when = raw["time"]
-                short = self._apply_shortly(raw)
+                short = self._apply_shortly(raw) if type(when) is float and 0 <= when < LAST_MOMENT else ""
             except KeyError:  # of another version; what it lacks has a default
                 short = ""
             if short:
@@ -260,11 +267,11 @@ class RunState:
                 if short == "Progress":
                     newest = raw
                 continue
-            event = ev.from_json(raw)
+            event = ev.from_json(raw, complain)
             if event is not None:
                 self._progress_made(newest)
                 newest = None
-                self.apply(event, int(raw["seq"]))
+                self.apply(event, raw["seq"])
         self._progress_made(newest)
         return self
 
@@ -272,11 +279,27 @@ class RunState:
         """Fold in a line of a kind that comes often and return its kind; '' where an event has to be made of it."""
         kind = raw.get("event", "")
         if kind == "MetricLogged":
-            self._metric_logged(raw["name"], raw["value"], raw["step"])
+            name, value, step = raw["name"], raw["value"], raw["step"]
+            if type(value) is str:
+                value = _NOT_FINITE.get(value)
+            elif type(value) is int and abs(value) <= LARGEST:
+                value = float(value)
+            if type(name) is not str or type(value) is not float:
+                return ""
+            if step is not None and (type(step) is not int or abs(step) > LARGEST):
+                return ""
+            self._metric_logged(name, value, step)
         elif kind == "LogLine":
-            self._logged(Log(raw["time"], raw["stage"], raw["level"], raw["text"]))
-        elif kind != "Progress" or self.progress_began is None or self.progress_began.stage != raw["stage"]:
-            return ""
+            stage, level, text = raw["stage"], raw["level"], raw["text"]
+            if not type(stage) is type(level) is type(text) is str:
+                return ""
+            self._logged(Log(raw["time"], stage, level, text))
+        else:
+            began = self.progress_began
+            if kind != "Progress" or began is None or began.stage != raw["stage"]:
+                return ""
+            if any(type(raw.get(key, usual)) is not type(usual) for key, usual in _PROGRESS):
+                return ""
         return str(kind)
 
     def _logged(self, line: Log) -> None:
@@ -284,9 +307,8 @@ class RunState:
         self.log_count += 1
         self.warning_count += line.level in ("warning", "error")
 
-    def _metric_logged(self, name: str, value: float | str, step: int | None) -> None:
-        number = float(value) if isinstance(value, str) else value
-        self.metrics[name] = number
+    def _metric_logged(self, name: str, value: float, step: int | None) -> None:
+        self.metrics[name] = value
         if step is not None:
             curve = self.curves.get(name)
             if curve is None:
@@ -295,7 +317,7 @@ class RunState:
                 self._going_on.discard(name)
                 curve.drop_from(step)
             curve.steps.append(step)
-            curve.values.append(number)
+            curve.values.append(value)
 
     def _progress_made(self, raw: Mapping[str, Any] | None) -> None:
         """Fold in the newest progress of the stage that the state is in, after others of that stage."""
@@ -349,4 +371,5 @@ def fold(events: Iterable[ev.Event], state: RunState | None = None) -> RunState:
 
 def load_state(directory: Path) -> RunState:
     """Return the state of the run whose journal lies in `directory`."""
-    return RunState().apply_raw(JournalReader(directory).read_raw())
+    reader = JournalReader(directory)
+    return RunState().apply_raw(reader.read_raw(), reader.complain)

@@ -13,7 +13,7 @@ from typing import Any
 from ..config import Settings
 from ..errors import DataError, RecorderError
 from ..events import ArtifactSaved, Emit, LogLine
-from ..rundir import write_atomically
+from ..files import write_atomically
 from ..task.spec import Task
 
 __all__ = ["write_report"]

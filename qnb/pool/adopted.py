@@ -29,7 +29,7 @@ class AdoptedWorker:
     def __init__(self, name: str, process: ProcessId) -> None:
         self.name = name
         self.pid = process.pid
-        self._process = process
+        self._process = process if process.began else ProcessId(0)  # or any process that has the number now
 
     @property
     def ended(self) -> bool:

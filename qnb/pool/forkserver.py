@@ -150,7 +150,7 @@ class _Server:
     def _load(self, name: str) -> None:
         try:
             importlib.import_module(name)
-        except ImportError as error:  # an optional library that is not installed
+        except (ImportError, OSError, TypeError, ValueError) as error:  # not installed, broken, or no library's name
             sys.stderr.write(f"fork server: {name} is not loaded ahead: {error}\n")
         self._loaded.add(name)
 

@@ -13,20 +13,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import psutil
 
 from ..config import core_count
 from ..errors import ConfigError, Problem, remedy_for
+from ..files import Moment, Natural, fit, read_json, remove, tell, write_atomically
 from ..machine import ProcessId, process_id
-from ..rundir import write_atomically
 from .tickets import TicketBox
 
 __all__ = ["Place", "PoolSettings", "Wake", "default_settings"]
@@ -82,10 +83,33 @@ class PoolSettings:
                 remedy = remedy_for(name, known)
                 raise ConfigError([Problem(f"the pool has no setting {name!r}", remedy)])
             least = 1 if name in ("workers", "threads") else 0
-            if name != "fork" and (not isinstance(value, int | float) or value < least):
+            if name != "fork" and (not isinstance(value, int | float) or not least <= value < math.inf):
                 raise ConfigError([Problem(f"{name} must be {least} or more, received {value!r}", "")])
             values[name] = value
         return replace(self, **values)
+
+
+class WorkerStatus(TypedDict):
+    """What the owner says of a worker; ``run`` is '' for an idle one."""
+
+    name: str
+    run: str
+    pid: Natural
+    threads: Natural
+
+
+class OwnerStatus(TypedDict, total=False):
+    """What the owner says of itself; ``adopted`` and ``waiting`` are ids of runs."""
+
+    pid: Natural
+    began: float
+    since: Moment
+    polls: bool
+    forks: Natural
+    settings: Mapping[str, Any]
+    workers: list[WorkerStatus]
+    adopted: list[str]
+    waiting: list[str]
 
 
 def default_settings() -> PoolSettings:
@@ -134,14 +158,14 @@ class Place:
     def clients(self) -> list[ProcessId]:
         """Return the processes that use the pool and live; files of dead ones are removed."""
         living = []
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             for path in self._clients.iterdir():
                 pid, _, began = path.name.partition("-")
-                client = ProcessId(int(pid), float(began)) if pid.isdigit() and began.isdigit() else None
+                client = ProcessId(int(pid), float(began)) if pid.isdecimal() and began.isdecimal() else None
                 if client is not None and client.alive:
                     living.append(client)
-                else:
-                    path.unlink(missing_ok=True)
+                elif path.name[0] != ".":
+                    remove(path)
         return living
 
     def write_status(self, status: Mapping[str, Any]) -> None:
@@ -149,8 +173,9 @@ class Place:
         write_atomically(self.folder / "status.json", json.dumps(status))
 
     def status(self) -> dict[str, Any]:
-        """Return what the owner last said of itself; empty without one."""
-        return _json(self.folder / "status.json")
+        """Return what the owner last said of itself (`OwnerStatus`); empty without one."""
+        path, remedy = self.folder / "status.json", "the pool writes it anew"
+        return fit(OwnerStatus, read_json(path, remedy=remedy) or {}, lambda what: tell(path, what, remedy))
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
         """Write the limits that differ from the defaults."""
@@ -159,15 +184,22 @@ class Place:
 
     def settings(self, defaults: PoolSettings) -> PoolSettings:
         """Return the limits in force: `defaults` and what was set."""
-        known = {k: v for k, v in _json(self.folder / "settings.json").items() if k in asdict(defaults)}
-        try:
-            return defaults.with_(known)
-        except ConfigError:
-            return defaults
+        return defaults.with_(self.changed_settings())
 
     def changed_settings(self) -> dict[str, Any]:
-        """Return what was set, without the defaults."""
-        return _json(self.folder / "settings.json")
+        """Return what was set, without the defaults; what cannot be in force is told and left out."""
+        path, remedy = self.folder / "settings.json", "the default is in force; set it again with %qpool"
+        raw, defaults = read_json(path, remedy=remedy) or {}, default_settings()
+        values = fit(PoolSettings, {**asdict(defaults), **raw}, lambda what: tell(path, what, remedy))
+        changed: dict[str, Any] = {}
+        for name in raw:
+            try:
+                defaults.with_({name: values.get(name, raw[name])})
+            except ConfigError as error:
+                tell(path, str(error), remedy)
+            else:
+                changed |= {name: values[name]} if name in values else {}
+        return changed
 
     def wake(self) -> bool:
         """Wake the owner and return True; False when there is none."""
@@ -238,11 +270,3 @@ class Wake:
             with contextlib.suppress(BlockingIOError):
                 while os.read(self._pipe, 4096):
                     pass
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return raw if isinstance(raw, dict) else {}

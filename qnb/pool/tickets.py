@@ -13,13 +13,13 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
+from ..files import Natural, make, read_json, remove, tell, write_atomically
 from ..machine import boot_id
-from ..rundir import RunDir, write_atomically
+from ..rundir import RunDir
 
 __all__ = ["Ticket", "TicketBox"]
 
@@ -57,10 +57,10 @@ class Ticket:
     priority: int = 0
     order: int = 0
     timeout: float = 0.0
-    memory: int = 0
-    retries: int = 1
-    attempt: int = 0
-    after: int = 0
+    memory: Natural = 0
+    retries: Natural = 1
+    attempt: Natural = 0
+    after: Natural = 0
     boot: str = ""
     libraries: tuple[str, ...] = ()
 
@@ -110,7 +110,7 @@ class TicketBox:
         with self.locked() if order is not None else contextlib.nullcontext():
             now = self.get(run_id) if order is not None else None
             if now is None or now.order == order:
-                self._path(run_id).unlink(missing_ok=True)
+                remove(self._path(run_id))
 
     def locked(self) -> AbstractContextManager[object]:
         """Keep `remove` and other processes that hold this lock away meanwhile."""
@@ -122,14 +122,23 @@ class TicketBox:
         return self._path(run_id).exists()
 
     def get(self, run_id: str) -> Ticket | None:
-        """Return the ticket of a run, or None."""
-        return _read(self._path(run_id))
+        """Return the ticket of a run, or None.
+
+        Its name says which run it is; of what it says besides, what cannot be read is told and has its default.
+        """
+        path = self._path(run_id)
+        remedy = "its run stays in the queue under the usual limits; remove the file to take it out"
+        raw = read_json(path, remedy=remedy, damaged={})
+        if raw is None:
+            return None
+        place = {"run_id": run_id, "directory": str(self.folder.parents[1] / "runs" / run_id)}
+        return make(Ticket, {**raw, **place}, lambda what: tell(path, what, remedy))
 
     def names(self) -> frozenset[str]:
         """Return the ids of all runs that have a ticket, without reading the tickets."""
         try:
             return frozenset(p.stem for p in self.folder.iterdir() if p.suffix == ".json" and p.name[0] != ".")
-        except FileNotFoundError:
+        except OSError:
             return frozenset()
 
     def marks(self) -> dict[str, tuple[int, int]]:
@@ -149,16 +158,3 @@ class TicketBox:
 
     def _path(self, run_id: str) -> Path:
         return self.folder / f"{run_id}.json"
-
-
-_KNOWN = frozenset(f.name for f in fields(Ticket))
-
-
-def _read(path: Path) -> Ticket | None:
-    try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    values = {k: v for k, v in raw.items() if k in _KNOWN}
-    values["libraries"] = tuple(values.get("libraries", ()))
-    return Ticket(**values)

@@ -6,11 +6,13 @@ import datetime
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypedDict
 
 from ..errors import ConfigError, Problem
+from ..files import fit, make
 from .document import Document, Place, copied, dotted, get, locate_problem, walk
 from .overrides import apply_overrides
 from .parse import fill_references, parse
@@ -143,11 +145,22 @@ class Task:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Task:
-        """Return the task of `to_json`."""
-        return cls(
-            data["name"], data["document"], data.get("source", ""), data.get("text", ""), data.get("base_dir", ""),
-            tuple(data.get("imports", ())), {n: Place(*p) for n, p in data.get("places", {}).items()},
-        )  # fmt: skip
+        """Return the task of `to_json`.
+
+        Raises
+        ------
+        ValueError
+            It is none: a value is of a wrong type, or there is no model or dataset.
+        """
+        values = fit(cls, {k: v for k, v in data.items() if k not in ("places", "warnings")})
+        section = values["document"].get("task")
+        if not isinstance(section, Mapping) or not {"model", "dataset"} <= section.keys():
+            raise ValueError("document: it has no model or no dataset")
+        places = {}
+        for name, place in fit(_Places, data).get("places", {}).items():
+            with suppress(ValueError):  # only messages point at it
+                places[name] = make(Place, dict(zip(_PLACE, place, strict=False)))
+        return cls(**values, places=places)
 
     def to_yaml(self) -> str:
         """Return the resolved document as YAML that loads to the same task."""
@@ -163,6 +176,13 @@ class Task:
         while steps and ".".join(steps) not in self.places:
             steps.pop()
         return self.places.get(".".join(steps))
+
+
+class _Places(TypedDict, total=False):
+    places: Mapping[str, list[Any]]
+
+
+_PLACE = tuple(f.name for f in fields(Place))
 
 
 def load_task(

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from ..config import Settings
 from ..errors import ConfigError, StudyError
-from ..rundir import write_atomically
+from ..files import write_atomically
 from . import events as ev
 from .attributes import trial_attributes, verdict_attributes
 from .crew import Crew, Died, ProcessCrew

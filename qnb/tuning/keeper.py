@@ -13,11 +13,11 @@ from typing import Any
 
 from ..config import Settings, use_settings
 from ..errors import RecorderError
+from ..files import write_atomically
 from ..recorder import R
 from ..recorder.base import PARAM_LIMIT, Entry, MetricPoint, ParamSet, TagSet
 from ..recorder.names import legal_name
 from ..recorder.stores import open_store
-from ..rundir import write_atomically
 from .plan import StudyPlan
 from .state import StudyState, TrialState
 

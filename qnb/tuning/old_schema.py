@@ -23,7 +23,7 @@ from typing import Any
 
 from ..config import Settings
 from ..errors import ConfigError, Problem, StudyError, remedy_for
-from ..rundir import write_atomically
+from ..files import write_atomically
 from ..task.aliases import is_peer_path
 from ..task.document import Document, Path, copied
 from ..task.file import workflow_text

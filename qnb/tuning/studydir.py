@@ -25,7 +25,7 @@ from typing import Any
 
 from ..config import Settings
 from ..errors import StudyError, UnknownNameError
-from ..rundir import write_atomically
+from ..files import write_atomically
 from .events import EventLog, StudyWentOn
 from .plan import StudyPlan, plan_from_json, plan_to_json
 from .spec import StudySpec

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import PoolError
+from ...files import read_json
 from ...machine import ProcessId, process_id
 from ...rundir import RunDir
 from ...state import load_state
@@ -325,12 +326,10 @@ def sweep(folder: Path) -> list[ProcessId]:
 def _traces(connection: Path) -> list[Path]:
     """Return the files and folders that belong to a connection file."""
     found = [connection, connection.with_suffix(".pid"), connection.with_suffix(".log")]
-    with contextlib.suppress(OSError, ValueError):
-        info = json.loads(connection.read_text(encoding="utf-8"))
-        sockets = Path(str(info.get("ip", ""))).parent
-        if info.get("transport") == "ipc" and sockets.name.startswith("qnb-"):
-            found.append(sockets)
-    return found
+    info = read_json(connection, remedy="it is removed with what else a dead worker left") or {}
+    sockets = Path(str(info.get("ip", ""))).parent
+    ours = sockets.parent == Path(tempfile.gettempdir()) and sockets.name.startswith("qnb-")
+    return [*found, sockets] if ours and info.get("transport") == "ipc" else found
 
 
 def _remove(paths: Iterable[Path]) -> None:
