@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -125,7 +124,7 @@ def find(kind: str, key: str) -> Any:
     kind : str
         A key of `FAMILIES`.
     key : str
-        Class name, file name, dotted path, or the name of an entry point of the group ``qnb.<kind>``.
+        Class name, file name, dotted path of ours, or the name of an entry point of the group ``qnb.<kind>``.
 
     Raises
     ------
@@ -138,10 +137,6 @@ def find(kind: str, key: str) -> Any:
         for point in _entry_points(kind):
             if point.name == key:
                 return point.load()
-        if "." in key:
-            module, _, name = key.rpartition(".")
-            if importlib.util.find_spec(module) is not None:
-                return getattr(importlib.import_module(module), name)
         raise
     return getattr(importlib.import_module(member.module), member.name)
 

@@ -25,6 +25,7 @@ from .pool.queue import Pool
 from .pool.tickets import Ticket
 from .pool.watch import write_stopped
 from .rundir import create_run, find_run_dir, list_run_dirs
+from .task.families import require_member
 from .task.spec import Task, load_task
 
 __all__ = ["Session", "Submission", "current_session"]
@@ -225,6 +226,7 @@ class Session:
     def _pool_here(self, backend: str) -> Pool:
         if backend not in self._inline:
             factory: Any = registry.find("backend", backend)
+            require_member("backend", factory)
             limits = replace(default_settings(), memory_gb=0.0)
             self._inline[backend] = Pool(factory(), limits)
         return self._inline[backend]

@@ -68,7 +68,7 @@ def backtest_from_config(
     region : Region, optional
         Lots, limits and deal price where the exchange's options do not say; default ``cn``.
     build : callable, optional
-        Makes the strategy out of its description; default `qnb.task.component.build_component`.
+        Makes strategy and signal out of a description and its family; default `qnb.task.component.build_component`.
     quotes, progress, should_stop
         As in `run_backtest`.
 
@@ -117,7 +117,7 @@ def _strategy(description: Any, signal: Any, build: Callable[..., Any] | None) -
     if isinstance(description, Mapping):
         kwargs = {k: fill_prediction(v, signal) for k, v in (description.get("kwargs") or {}).items()}
         description = {**description, "kwargs": kwargs}
-    strategy = build(description) if build is not None else build_component(description, "strategy")
+    strategy = build(description, "strategy") if build is not None else build_component(description, "strategy")
     if not isinstance(strategy, Strategy):
         raise BacktestError(
             f"{type(strategy).__name__} is no strategy: it needs a method decide(day), or the base WeightStrategyBase"
@@ -128,7 +128,7 @@ def _strategy(description: Any, signal: Any, build: Callable[..., Any] | None) -
 def _described_signal(signal: Any, build: Callable[..., Any] | None) -> Any:
     """Return the signal, built first if it is the description of one (class, module_path, kwargs)."""
     if isinstance(signal, Mapping):
-        signal = build(signal) if build is not None else build_component(signal)
+        signal = build(signal, "signal") if build is not None else build_component(signal, "signal")
     return signal
 
 

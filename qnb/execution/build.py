@@ -12,7 +12,9 @@ from typing import Any
 
 from ..errors import ConfigError, MissingExtraError, Problem, QnbError, UnknownNameError
 from ..rundir import stages_of
-from ..task.component import build_component, extend_imports
+from ..task.component import build_component, extend_imports, resolve
+from ..task.document import dotted
+from ..task.families import components_of
 from ..task.spec import Task
 
 __all__ = ["Parts", "RecordStep", "build_parts"]
@@ -55,9 +57,10 @@ def build_parts(task: Task, *, recorder: Any) -> Parts:
         When a constructor refuses its arguments, with path and line.
     """
     extend_imports(task.imports)
+    _check_families(task)
     model = _build(task, task.model, "task.model", "model")
-    dataset = _build(task, task.dataset, "task.dataset", None)
-    reweighter = _build(task, task.reweighter, "task.reweighter", None) if task.reweighter else None
+    dataset = _build(task, task.dataset, "task.dataset", "dataset")
+    reweighter = _build(task, task.reweighter, "task.reweighter", "reweighter") if task.reweighter else None
     known = {"model": model, "dataset": dataset, "recorder": recorder}
     steps = []
     for number, config in enumerate(task.records):
@@ -67,10 +70,33 @@ def build_parts(task: Task, *, recorder: Any) -> Parts:
     return Parts(model, dataset, reweighter, tuple(steps), stages_of(task))
 
 
-def _build(task: Task, config: Any, path: str, family: str | None, inject: Mapping[str, Any] | None = None) -> Any:
+def _check_families(task: Task) -> None:
+    """Refuse whatever is not of the family it stands for, also what would be built after the fit, before any is made.
+
+    Raises
+    ------
+    ConfigError
+        With every such component and its line.
+    """
+    problems: list[Problem] = []
+    for path, config, kind in components_of(task.document["task"]):
+        try:
+            resolve(config, kind, base_dir=_base(task))
+        except ConfigError as error:
+            places = ((*path, p.path) if p.path else (*path, "class") for p in error.problems)
+            problems += [
+                task.problem(p.message, dotted(place), remedy=p.remedy)
+                for p, place in zip(error.problems, places, strict=True)
+            ]
+        except UnknownNameError as error:
+            problems.append(task.problem(str(error), dotted((*path, "class"))))
+    if problems:
+        raise ConfigError(problems, source=task.source)
+
+
+def _build(task: Task, config: Any, path: str, family: str, inject: Mapping[str, Any] | None = None) -> Any:
     try:
-        base = Path(task.base_dir) if task.base_dir else None
-        return build_component(config, family, inject=inject or {}, base_dir=base)
+        return build_component(config, family, inject=inject or {}, base_dir=_base(task))
     except (ConfigError, MissingExtraError):
         raise
     except (TypeError, ValueError, UnknownNameError) as error:
@@ -79,6 +105,10 @@ def _build(task: Task, config: Any, path: str, family: str | None, inject: Mappi
         raise ConfigError([problem], source=task.name) from error
     except QnbError as error:
         raise ConfigError([Problem(str(error), "", path, task.line_of(path))], source=task.name) from error
+
+
+def _base(task: Task) -> Path | None:
+    return Path(task.base_dir) if task.base_dir else None
 
 
 def _fill(value: Any, objects: Mapping[str, Any]) -> Any:

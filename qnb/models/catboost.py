@@ -49,6 +49,8 @@ class CatBoostModel(BaseModel):
     callback on a GPU, so there the iterations are reported at the end and a stop waits for it.
     """
 
+    names_no_class = True
+
     def __init__(self, loss: str = "RMSE", **kwargs: Any) -> None:
         self.loss = loss
         self.params = dict(kwargs)

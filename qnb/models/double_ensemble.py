@@ -87,6 +87,8 @@ class DEnsembleModel(BaseModel):
     A prediction for a row depends on the features of that row alone.
     """
 
+    names_no_class = True
+
     def __init__(
         self,
         base_model: str = "gbm",

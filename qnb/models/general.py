@@ -33,6 +33,8 @@ class GeneralPTNN(TorchModel):
         See `TorchModel`; by default the learning rate is halved after 5 epochs without improvement, down to 1e-6.
     """
 
+    names_no_class = False  # pt_model_uri is one
+
     def __init__(
         self,
         pt_model_uri: str = "qnb.models._networks.gru.GRUModel",

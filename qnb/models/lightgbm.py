@@ -66,6 +66,8 @@ class LGBModel(BaseModel):
     'score'
     """
 
+    names_no_class = True
+
     def __init__(
         self,
         loss: str = "mse",

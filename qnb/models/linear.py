@@ -62,6 +62,8 @@ class LinearModel(BaseModel):
     Rows with a missing feature or label are left out of the fit; a row with a missing feature is predicted NaN.
     """
 
+    names_no_class = True
+
     def __init__(
         self,
         estimator: str = "ols",

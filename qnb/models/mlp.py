@@ -51,6 +51,8 @@ class DNNModelPytorch(TorchModel):
     Batch normalisation (Ioffe & Szegedy, 2015) and leaky ReLU between the layers, 5 % dropout at both ends, as in qlib.
     """
 
+    names_no_class = False  # pt_model_uri is one
+
     def __init__(
         self,
         early_stop_rounds: int = 50,

@@ -51,6 +51,8 @@ class XGBModel(BaseModel):
     ``hist`` method the features are binned straight from the float32 matrix, without XGBoost's own copy of them.
     """
 
+    names_no_class = True
+
     def __init__(self, **kwargs: Any) -> None:
         self.params = dict(kwargs)
         self.booster_: Any = None

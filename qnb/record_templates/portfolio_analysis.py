@@ -108,8 +108,8 @@ class PortAnaRecord(RecordTemplate):
         settings = current_settings()
         inject = {k: v for k, v in (("model", self.model), ("dataset", self.dataset)) if v is not None}
 
-        def build(description: Any) -> Any:
-            return build_component(description, "strategy", inject=inject)
+        def build(description: Any, family: str) -> Any:
+            return build_component(description, family, inject=inject)
 
         def progress(done: int, total: int) -> None:
             emit(Progress(stage="portfolio", step=done, total=total, unit="day"))

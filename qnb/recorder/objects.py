@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from .. import registry
 from ..errors import QnbError, RecorderError
 from .base import ArtifactInfo, RefusedError
 
@@ -81,7 +82,8 @@ def load_object(path: Path, *, trusted: bool) -> Any:
     Parameters
     ----------
     trusted : bool
-        Whether the file is the user's own. Only then is a pickle read, or a class from outside qnb imported.
+        Whether the file is the user's own. Otherwise only plain data is read, and those models of qnb that cannot name
+        another class.
 
     Raises
     ------
@@ -203,13 +205,31 @@ def _load_model(path: Path, *, trusted: bool) -> Any:
         card = json.loads((path / CARD).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RefusedError(f"{path.name} is a folder, not an object; download_artifact gives its path") from None
-    module, _, name = str(card["class"]).partition(":")
-    if not trusted and module.partition(".")[0] != "qnb":
+    named, file = str(card["class"]), card.get("file")
+    target = _own_class(named) if trusted else _safe_model(named)
+    if target is None:
+        module, _, name = named.partition(":")
         raise RefusedError(_foreign(path, f"a {name} of module {module}"))
+    if file not in (None, "", "state"):
+        raise RecorderError(f"{path.name} cannot be read: its card names the file {file!r}; it can only be 'state'")
+    return target.load(path / file if file else path)
+
+
+def _own_class(named: str) -> Any:
+    module, _, name = named.partition(":")
     target: Any = importlib.import_module(module)
     for part in name.split("."):
         target = getattr(target, part)
-    return target.load(path / card["file"] if card.get("file") else path)
+    return target
+
+
+def _safe_model(named: str) -> Any:
+    """Return the model class of qnb of that name; None if there is none, or its files could name another class."""
+    for member in registry.members("model").values():
+        if f"{member.module}:{member.name}" == named:
+            target = getattr(importlib.import_module(member.module), member.name)
+            return target if target.names_no_class else None
+    return None
 
 
 def _pickled(value: Any, path: Path) -> Saved:

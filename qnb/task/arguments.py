@@ -18,29 +18,20 @@ from .aliases import NOT_THERE, alias, is_peer_path
 from .booster_parameters import BOOSTER_PARAMETERS
 from .component import Description, describe
 from .document import Document, Path, dotted
+from .families import NESTED, PROTOCOLS, is_standard, nested_in, refusal
 from .filters import check_filters
-from .sources import Signature, classes_in, find_module_file, signature_of, signature_of_member
+from .sources import Signature, classes_in, defined_in, find_module_file, signature_of, signature_of_member
 from .types import misfit
 
-__all__ = ["INJECTED", "NESTED", "Inspected", "check_component", "inspect_component", "unknown_key"]
+__all__ = ["INJECTED", "Inspected", "check_component", "inspect_component", "unknown_key"]
 
 INJECTED: Mapping[str, frozenset[str]] = {
     "record": frozenset({"recorder", "model", "dataset"}),
     "processor": frozenset({"fit_start_time", "fit_end_time"}),
     "strategy": frozenset({"signal"}),
+    "signal": frozenset({"model", "dataset"}),
 }
 """Arguments that the engine gives, by kind, so that they may be missing."""
-
-NESTED: Mapping[str, str] = {
-    "handler": "handler",
-    "data_loader": "loader",
-    "strategy": "strategy",
-    "infer_processors": "processor",
-    "learn_processors": "processor",
-    "shared_processors": "processor",
-    "inst_processors": "processor",
-}
-"""Argument -> kind of the component (or components) in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +46,14 @@ class Inspected:
         Where it is, if it is ours.
     signature : Signature
         What it takes.
+    path : Path
+        The file that was read.
     """
 
     name: str
     member: Member | None
     signature: Signature
+    path: FilePath
 
 
 def check_component(document: Document, path: Path, value: Any, kind: str) -> list[Problem]:
@@ -78,7 +72,7 @@ def check_component(document: Document, path: Path, value: Any, kind: str) -> li
     if problems:
         return problems
     what = describe(value)
-    found, problem = inspect_component(document, path, what, kind)
+    found, problem = _of_family(document, path, what, kind)
     if problem is not None:
         problems.append(problem)
     if found is not None:
@@ -86,6 +80,17 @@ def check_component(document: Document, path: Path, value: Any, kind: str) -> li
     for name, argument in what.kwargs.items():
         problems += _check_nested(document, (*path, "kwargs", name), name, argument)
     return problems
+
+
+def _of_family(document: Document, path: Path, what: Description, kind: str) -> tuple[Inspected | None, Problem | None]:
+    """Return what `inspect_component` does; a component that is not of its family is a problem, and not looked into."""
+    problem = _misfit(document, path, what, None, kind)
+    if problem is not None:
+        return None, problem
+    found, problem = inspect_component(document, path, what, kind)
+    if found is not None:
+        problem = _misfit(document, path, what, found, kind)
+    return (found, None) if problem is None else (None, problem)
 
 
 def inspect_component(
@@ -112,7 +117,7 @@ def inspect_component(
         if _is_entry_point(kind, what.name):
             return None, None
         return None, document.problem(_said(error), here, remedy=_remedy(error, kind, what))
-    return Inspected(member.name, member, signature_of_member(member)), None
+    return Inspected(member.name, member, signature_of_member(member), member.path), None
 
 
 def unknown_key(document: Document, path: Path, known: Iterable[str], *, inside: str = "") -> Problem:
@@ -175,7 +180,19 @@ def _foreign(document: Document, path: Path, what: Description) -> tuple[Inspect
         near = nearest(what.name, classes_in(file))
         remedy = f"did you mean {near[0]!r}?" if near else f"the file has {', '.join(classes_in(file)) or 'no class'}"
         return None, document.problem(f"no class {what.name!r} in {what.module}", (*path, "class"), remedy=remedy)
-    return Inspected(what.name, None, signature), None
+    return Inspected(what.name, None, signature, file), None
+
+
+def _misfit(document: Document, path: Path, what: Description, found: Inspected | None, kind: str) -> Problem | None:
+    """Return the problem of a component that is not of its family, as far as sources tell; see `qnb.task.families`."""
+    if kind not in PROTOCOLS or (found is not None and found.member is not None and found.member.kind == kind):
+        return None
+    is_class, has = (True, None) if found is None else defined_in(found.path, found.name, folders=document.imports)
+    problem = refusal(kind, what.module, what.name, is_class=is_class, has=has)
+    if problem is None:
+        return None
+    here = (*path, "class") if (*path, "class") in _written(document, path) else path
+    return document.problem(problem.message, here, remedy=problem.remedy)
 
 
 def _no_module(document: Document, path: Path, what: Description) -> Problem | None:
@@ -184,8 +201,8 @@ def _no_module(document: Document, path: Path, what: Description) -> Problem | N
     import sys
 
     top = what.module.partition(".")[0]
-    if top in sys.builtin_module_names or top in sys.stdlib_module_names:
-        return None
+    if is_standard(top):
+        return None  # refused for what it is
     if importlib.machinery.PathFinder.find_spec(top, [*document.imports, *sys.path]) is not None and "." in what.module:
         return None
     here = (*path, "module_path") if (*path, "module_path") in _written(document, path) else path
@@ -239,27 +256,22 @@ def _check_nested(document: Document, path: Path, name: str, value: Any) -> list
     if name == "filter_pipe" and value is not None:
         return check_filters(document, path, value)
     if name == "pt_model_uri" and isinstance(value, str):  # a class alone; its arguments stand beside it
-        _, problem = inspect_component(document, path, describe(value), "network")
+        what = describe(value)
+        _, problem = _of_family(document, path, what, "network")
         return [problem] if problem is not None else []
-    kind = NESTED.get(name)
-    if kind is None or value is None:
-        return []
-    if kind == "processor":
+    problems: list[Problem] = []
+    if NESTED.get(name) == "processor" and value is not None:
         groups = value.items() if name == "inst_processors" and isinstance(value, Mapping) else [("", value)]
-        problems: list[Problem] = []
-        for group, items in groups:
-            base: Path = (*path, group) if group else path
-            if not isinstance(items, list):
-                problems.append(
-                    document.problem(f"{name} must be a list, received {items!r}", base, remedy="begin with -")
-                )
-                continue
-            for number, item in enumerate(items):
-                problems += check_component(document, (*base, number), item, kind)
+        problems = [
+            document.problem(f"{name} must be a list, received {v!r}", (*path, g) if g else path, remedy="begin with -")
+            for g, v in groups
+            if not isinstance(v, list)
+        ]
+    if name == "config" or problems:  # a portfolio's config has checks of its own
         return problems
-    if isinstance(value, str | Mapping) and not (isinstance(value, str) and value.startswith("<")):
-        return check_component(document, path, value, kind)
-    return []
+    for place, item, kind in nested_in(name, value, path):
+        problems += check_component(document, place, item, kind)
+    return problems
 
 
 def _is_entry_point(kind: str, name: str) -> bool:

@@ -25,6 +25,7 @@ from .. import registry
 from ..errors import ConfigError, Problem, UnknownNameError, nearest
 from . import catalogue
 from .aliases import alias, is_peer_path
+from .families import is_standard, require_member
 
 __all__ = [
     "Description",
@@ -64,7 +65,7 @@ class Description:
 
 def build_component(
     config: Any,
-    family: str | None = None,
+    family: str,
     *,
     inject: Mapping[str, Any] | None = None,
     accept: type | tuple[type, ...] = (),
@@ -76,9 +77,8 @@ def build_component(
     ----------
     config : mapping, str, class or object
         ``{class | func, module_path, kwargs}``, ``"a.b.C"``, a name of the family, a class, or a ready object.
-    family : str, optional
-        Kind in which a name alone is looked up: a key of `qnb.registry.FAMILIES`, or ``"dataset"``, ``"handler"``,
-        ``"loader"``, ``"filter"``. Without it every kind is tried.
+    family : str
+        What it must be, a key of `qnb.task.families.PROTOCOLS`; also where a name alone is looked up.
     inject : mapping, optional
         Arguments that are passed if the constructor names them and `config` does not give them.
     accept : type or tuple of types
@@ -89,7 +89,7 @@ def build_component(
     Raises
     ------
     ConfigError
-        When `config` cannot be a description.
+        When `config` cannot be a description, or what it names is not of the family.
     UnknownNameError
         When there is no such class, with the nearest right names.
     TypeError
@@ -97,8 +97,9 @@ def build_component(
 
     Examples
     --------
-    >>> build_component({"class": "Fraction", "module_path": "fractions", "kwargs": {"numerator": 3}})
-    Fraction(3, 1)
+    >>> build_component({"class": "Fraction", "module_path": "fractions"}, "model")
+    Traceback (most recent call last):
+    qnb.errors.ConfigError: Fraction of fractions is no model: fractions belongs to Python itself; a model has ...
     """
     if accept and isinstance(config, accept):
         return config
@@ -119,21 +120,27 @@ def extend_imports(folders: Iterable[str]) -> None:
             sys.path.insert(0, folder)
 
 
-def resolve(
-    config: Any, family: str | None = None, *, base_dir: Path | None = None
-) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """Return the class or function that `config` describes, and its arguments; see `build_component`."""
+def resolve(config: Any, family: str, *, base_dir: Path | None = None) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Return the class that `config` describes, and its arguments; nothing of it is called. See `build_component`."""
     what = describe(config)
-    if what.target is not None:
-        return what.target, what.kwargs
+    if is_standard(what.module):  # nothing of it is imported
+        require_member(family, None, module=what.module, name=what.name)
+    target = what.target
+    if target is None:
+        target = _named(what, family, base_dir)
+    require_member(family, target, module=what.module, name=what.name if what.module else "")
+    return target, what.kwargs
+
+
+def _named(what: Description, family: str, base_dir: Path | None) -> Any:
     if not what.module:
-        return _by_name(what.name, family), what.kwargs
+        return _by_name(what.name, family)
     if what.module.endswith(".py"):
-        return _attribute(load_file(what.module, base_dir=base_dir), what.name), what.kwargs
+        return _attribute(load_file(what.module, base_dir=base_dir), what.name)
     if is_peer_path(what.module):
         member = catalogue.locate(*alias(what.module, what.name))
-        return getattr(importlib.import_module(member.module), member.name), what.kwargs
-    return _attribute(_import(what.module), what.name), what.kwargs
+        return getattr(importlib.import_module(member.module), member.name)
+    return _attribute(_import(what.module), what.name)
 
 
 def is_description(config: Any) -> bool:
@@ -246,23 +253,16 @@ def _split(name: str, module: str, kwargs: dict[str, Any]) -> Description:
     return Description(name, module.strip(), kwargs)
 
 
-def _by_name(name: str, family: str | None) -> Any:
-    if family is not None:
-        if family in registry.FAMILIES:
-            try:
-                return registry.find(family, name)
-            except UnknownNameError as error:
-                others = sorted({m.kind for m in catalogue.kinds_of(name)} - {family})
-                if others:
-                    raise UnknownNameError(error.kind, name, hint=f"{name} is a {others[0]}") from None
-                raise
-        member = catalogue.locate(family, name)
-    else:
-        found = next(catalogue.kinds_of(name), None)
-        if found is None:
-            known = [n for kind in catalogue.KINDS for n in catalogue.names(kind)]
-            raise UnknownNameError("class", name, known, hint="a class of your own needs its module_path")
-        member = found
+def _by_name(name: str, family: str) -> Any:
+    if family in registry.FAMILIES:
+        try:
+            return registry.find(family, name)
+        except UnknownNameError as error:
+            others = sorted({m.kind for m in catalogue.kinds_of(name)} - {family})
+            if others:
+                raise UnknownNameError(error.kind, name, hint=f"{name} is a {others[0]}") from None
+            raise
+    member = catalogue.locate(family, name)
     return getattr(importlib.import_module(member.module), member.name)
 
 

@@ -9,9 +9,10 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from ..errors import ConfigError
-from .arguments import NESTED, inspect_component
+from .arguments import inspect_component
 from .component import describe
 from .document import Document, Path
+from .families import NESTED
 from .sources import signature_of
 from .spec import Task
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..errors import ConfigError, Problem
 from ..registry import Member, Parameter
 
-__all__ = ["Signature", "classes_in", "find_module_file", "signature_of", "signature_of_member"]
+__all__ = ["Signature", "classes_in", "defined_in", "find_module_file", "signature_of", "signature_of_member"]
 
 _QNB = Path(__file__).parent.parent
 _NO_CONSTRUCTOR = frozenset({"object", "Protocol", "ABC", "Generic", "ABCMeta"})
@@ -69,6 +69,14 @@ def signature_of(path: Path, name: str, *, folders: tuple[str, ...] = ()) -> Sig
     return _signature(path, name, folders, 0)
 
 
+def defined_in(path: Path, name: str, *, folders: tuple[str, ...] = ()) -> tuple[bool, frozenset[str] | None]:
+    """Return whether `name` of the file `path` is a class, and what it and its bases define.
+
+    None where that cannot be said: a base that is not found, or a name that is assigned; it may be a class then.
+    """
+    return _defined(path, name, folders, 0)
+
+
 def classes_in(path: Path) -> tuple[str, ...]:
     """Return the public classes and functions at the top of a file."""
     return tuple(
@@ -101,6 +109,27 @@ def _signature(path: Path, name: str, folders: tuple[str, ...], depth: int) -> S
         assigned = any(isinstance(n, ast.Assign) and name in _targets(n) for n in tree.body)
         return Signature((), open=True) if assigned or _imported(tree, name) else None
     return _signature(*origin, folders, depth + 1)
+
+
+def _defined(path: Path, name: str, folders: tuple[str, ...], depth: int) -> tuple[bool, frozenset[str] | None]:
+    tree = _tree(path)
+    node = next((n for n in tree.body if getattr(n, "name", None) == name), None)
+    if node is None:
+        origin = _origin(path, tree, name, folders)
+        return _defined(*origin, folders, depth + 1) if origin is not None and depth < 20 else (True, None)
+    if not isinstance(node, ast.ClassDef):
+        return False, frozenset()
+    names = {getattr(n, "name", "") for n in node.body}
+    names.update(t for n in node.body if isinstance(n, ast.Assign) for t in _targets(n))
+    for base in node.bases:
+        text = ast.unparse(base).partition("[")[0]
+        if text.rpartition(".")[2] in _NO_CONSTRUCTOR:
+            continue
+        above = _defined(path, text, folders, depth + 1)[1] if "." not in text and depth < 20 else None
+        if above is None:
+            return True, None
+        names |= above
+    return True, frozenset(names)
 
 
 def _of_class(path: Path, tree: ast.Module, node: ast.ClassDef, folders: tuple[str, ...], depth: int) -> Signature:

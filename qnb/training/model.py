@@ -14,7 +14,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 from ..errors import MissingExtraError, ModelError, NotFittedError
 from .context import FitContext
@@ -57,6 +57,8 @@ class BaseModel(ABC):
     """
 
     feature_names_: tuple[str, ...] = ()
+    names_no_class: ClassVar[bool] = False
+    """True for a model whose arguments and files cannot name another class, so that a stranger's may be loaded."""
 
     @abstractmethod
     def arguments(self) -> Mapping[str, Any]:

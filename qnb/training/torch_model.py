@@ -90,6 +90,8 @@ class TorchModel(BaseModel):
     Rows with a missing feature are left out of the fit and get the score NaN.
     """
 
+    names_no_class = True
+
     windows: ClassVar[bool] = False
     """True for a model of windows of dates (TSDatasetH)."""
 

@@ -165,7 +165,7 @@ class Evaluator:
     ) -> _Scores:
         base = Path(task.base_dir) if task.base_dir else None
         model = build_component(task.model, "model", base_dir=base)
-        reweighter = build_component(task.reweighter, None, base_dir=base) if task.reweighter else None
+        reweighter = build_component(task.reweighter, "reweighter", base_dir=base) if task.reweighter else None
         watch = _Watch(self._spec.objectives[0], prepared, report if job.watch else None, emit)
         context = FitContext(
             threads=self._spec.threads, seed=self._spec.seed, emit=watch.event, should_stop=lambda: watch.stopped
@@ -255,11 +255,8 @@ class Evaluator:
         if key not in prepared.quotes:
             prepared.quotes[key] = load_quotes(signal, store=self._store, start=first, end=last)
 
-        def build(description: Any) -> Any:
-            return build_component(description, "strategy")
-
         result = backtest_from_config(
-            config, signal=signal, store=self._store, region=self._settings.region, build=build,
+            config, signal=signal, store=self._store, region=self._settings.region,
             quotes=prepared.quotes[key],
         )  # fmt: skip
         gross = result.report["return"] - result.report["bench"]

@@ -9,6 +9,7 @@ from .. import registry
 from ..errors import Problem, UnknownNameError, nearest
 from ..task.distribution import is_distribution
 from ..task.document import ABSENT, Document, Path, copied, dotted, get, put
+from .spaces._base import NamedSpace
 
 __all__ = ["lay_over", "named_space_for"]
 
@@ -67,6 +68,8 @@ def _named(document: Document, name: str, part: str | None, where: Path) -> list
         found = registry.find("space", name)
     except UnknownNameError as error:
         return [document.problem(str(error), where)]
+    if not (isinstance(found, type) and issubclass(found, NamedSpace)):
+        return [document.problem(f"{name} is no space", where, remedy="derive it from NamedSpace")]
     if part is not None and part not in _PARTS:
         near = nearest(part, _PARTS)
         remedy = f"did you mean {near[0]!r}?" if near else f"write {found.target}: {name}"

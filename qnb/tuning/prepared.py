@@ -166,7 +166,7 @@ class _SplitTraining:
 
 
 def _build(task: Task, description: Any) -> Any:
-    return build_component(description, None, base_dir=Path(task.base_dir) if task.base_dir else None)
+    return build_component(description, "dataset", base_dir=Path(task.base_dir) if task.base_dir else None)
 
 
 def _load(dataset: Any, emit: Emit) -> None:

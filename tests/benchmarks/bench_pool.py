@@ -96,6 +96,8 @@ class Rows(Nap):
 class Data:
     def __init__(self, handler=None) -> None:
         self.segments = {}
+
+    def prepare(self, segments, **kwargs): ...
 '''
 
 

@@ -218,7 +218,7 @@ def _aligned(valid: Any, infer: Any) -> np.ndarray:
 
 def _dataset(plan: StudyPlan) -> Any:
     use_settings(Settings.from_env().with_(threads=1, **plan.task.settings))
-    dataset = build_component(plan.task.dataset, None)
+    dataset = build_component(plan.task.dataset, "dataset")
     dataset.setup_data()
     return dataset
 

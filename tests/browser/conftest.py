@@ -85,6 +85,8 @@ class Data:
 
     def __init__(self, handler=None) -> None:
         self.segments = {}
+
+    def prepare(self, segments, **kwargs): ...
 '''
 
 

@@ -63,6 +63,8 @@ class Flood:
 class Data:
     def __init__(self, handler=None) -> None:
         self.segments = {}
+
+    def prepare(self, segments, **kwargs): ...
 '''
 
 

@@ -20,8 +20,9 @@ import pytest
 
 from qnb import registry
 from qnb.data.protocols import RowIndex
-from qnb.errors import DivergedError, EmptyDataError, ModelError, NotFittedError, RunStopped
+from qnb.errors import DivergedError, EmptyDataError, ModelError, NotFittedError, RecorderError, RunStopped
 from qnb.events import Event, LogLine, MetricLogged, Progress, SeedDrawn
+from qnb.recorder.objects import load_object, save_object
 from qnb.task.sources import signature_of_member
 from qnb.training.checkpoint import CHECKPOINT
 from qnb.training.context import FitContext
@@ -238,6 +239,24 @@ class TestEveryModel:
         twice = data.with_labels(np.stack([data.labels(), data.labels()], axis=1))
         with pytest.raises(ModelError, match="one label"):
             make(name).fit(twice, context=quiet())
+
+    def test_one_of_a_stranger_is_loaded_if_it_can_name_no_other_class(
+        self, name: str, fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model, _ = fitted(name)
+        saved = save_object(model, "params.pkl", tmp_path).path
+
+        def named(*_: object, **__: object) -> None:
+            raise AssertionError("a class was looked up by a name")
+
+        for place in ("qnb.task.component.describe", "qnb.training.torch_model.resolve"):
+            monkeypatch.setattr(place, named)
+        if model.names_no_class:
+            scores = load_object(saved, trusted=False).predict(market())
+            pd.testing.assert_series_equal(scores, model.predict(market()))
+        else:
+            with pytest.raises(RecorderError, match="trust=True"):
+                load_object(saved, trusted=False)
 
     def test_saves_and_loads(self, name: str, fitted: Any, tmp_path: Path) -> None:
         model, _ = fitted(name)

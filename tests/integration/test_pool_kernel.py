@@ -74,6 +74,8 @@ class Talking(Counting):
 class Data:
     def __init__(self, handler=None) -> None:
         self.segments = {}
+
+    def prepare(self, segments, **kwargs): ...
 """
 
 

@@ -77,6 +77,8 @@ class Counting:
 class Data:
     def __init__(self, handler=None) -> None:
         self.segments = {}
+
+    def prepare(self, segments, **kwargs): ...
 """
 
 

@@ -134,7 +134,7 @@ def test_a_tuned_fit_is_the_plain_fit_bit_for_bit_and_is_not_repeated(settings: 
 
     plan = load_study(WORKFLOW, name="x", options={"jobs": 1})
     use_settings(settings.with_(**plan.task.settings))
-    dataset = build_component(plan.task.dataset, None)
+    dataset = build_component(plan.task.dataset, "dataset")
     dataset.setup_data()
     store = BinnedStore(settings.work_dir / "bins")
     for arguments in ({"num_leaves": 8}, {"num_leaves": 31, "lambda_l1": 3.0, "min_data_in_leaf": 5, "max_depth": 4}):

@@ -41,6 +41,8 @@ class Tiny:
 class Data:
     def __init__(self, handler=None) -> None:
         self.segments = {}
+
+    def prepare(self, segments, **kwargs): ...
 """
 NET = """
 import pandas as pd

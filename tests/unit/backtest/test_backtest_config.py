@@ -99,7 +99,8 @@ def test_a_strategy_out_of_a_file_and_the_builder_that_is_passed(
     assert len(backtest_from_config(given, signal=pred, store=bench.store).positions) > 0
     seen: list[Any] = []
 
-    def build(description: Any) -> Any:
+    def build(description: Any, family: str) -> Any:
+        assert family == "strategy"
         seen.append(description)
         return _strategy()
 
@@ -113,7 +114,7 @@ def test_a_strategy_out_of_a_file_and_the_builder_that_is_passed(
         ({"backtests": {}}, "unknown key 'backtests' in the portfolio's config; did you mean 'backtest'"),
         ({"backtest": {"start": 1}}, "unknown key 'start' in backtest; did you mean 'start_time'"),
         ({"backtest": 3}, "backtest must be a mapping"),
-        ({"strategy": {"class": "OrderedDict", "module_path": "collections"}}, "OrderedDict is no strategy"),
+        ({"strategy": object()}, "object is no strategy"),
     ],
 )
 def test_wrong_configs_are_answered_with_the_remedy(

@@ -135,6 +135,48 @@ def test_a_foreign_pickle_is_never_loaded(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    ("named", "content"),
+    [
+        (
+            "qnb.data.dataset:DatasetH",
+            {
+                "dataset": {"class": "Popen", "module_path": "subprocess", "kwargs": {"args": ["touch", "ran"]}},
+                "state": [],
+            },
+        ),
+        ("qnb.recorder.objects:json.decoder.JSONDecoder", {}),
+        ("qnb.models.linear:LinearModel.mro", {}),
+        ("qnb.models.linear:BaseModel", {}),
+        ("qnb.training.model:BaseModel", {}),
+        ("qnb.models.general:GeneralPTNN", {"arguments": {"pt_model_uri": "os.system"}}),
+        ("qnb.pool.backends.kernel:KernelBackend", {}),
+        ("subprocess:Popen", {}),
+    ],
+)
+def test_a_foreign_card_names_models_of_qnb_alone(
+    named: str, content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "params.model"
+    folder.mkdir()
+    (folder / CARD).write_text(json.dumps({"class": named, "file": "state"}))
+    (folder / "state").write_text(json.dumps(content))
+    with pytest.raises(RecorderError, match="reading it can run foreign code"):
+        load_object(folder, trusted=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["params.model"]
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_card_stays_in_its_folder(trusted: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "params.model"
+    folder.mkdir()
+    for file in ("../other", "/etc/passwd", "state/../..", ["state"]):
+        (folder / CARD).write_text(json.dumps({"class": "qnb.models.linear:LinearModel", "file": file}))
+        with pytest.raises(RecorderError, match="can only be 'state'"):
+            load_object(folder, trusted=trusted)
+
+
 def test_an_array_file_holding_pickles_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(RecorderError, match="cannot be read"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import os
 import sys
 import types
@@ -15,10 +14,16 @@ from qnb.errors import ConfigError, UnknownNameError
 from qnb.task.aliases import alias
 from qnb.task.component import accepted_names, build_component, describe, extend_imports, load_file, resolve
 
+METHODS = "    def fit(self, dataset): ...\n    def predict(self, dataset): ...\n"
+
 
 class Plain:
     def __init__(self, a: int = 1, recorder: Any = None) -> None:
         self.a, self.recorder = a, recorder
+
+    def fit(self, dataset: Any) -> None: ...
+
+    def predict(self, dataset: Any) -> None: ...
 
 
 class HandsOn(Plain):
@@ -27,121 +32,121 @@ class HandsOn(Plain):
         self.b = b
 
 
-class Broken:
+class Broken(Plain):
     def __init__(self, recorder: Any) -> None:
         raise TypeError("mine")
 
 
 def test_class_module_path_kwargs() -> None:
-    made = build_component({"class": "OrderedDict", "module_path": "collections", "kwargs": {"a": 1}})
-    assert made == collections.OrderedDict(a=1)
+    described = {"class": "LinearModel", "module_path": "qnb.models.linear", "kwargs": {"estimator": "ridge"}}
+    assert build_component(described, "model").estimator == "ridge"
 
 
 def test_dotted_path_alone_and_as_class() -> None:
-    assert build_component("collections.OrderedDict") == collections.OrderedDict()
-    assert resolve({"class": "collections.OrderedDict"})[0] is collections.OrderedDict
+    assert type(build_component("qnb.models.linear.LinearModel", "model")).__name__ == "LinearModel"
+    assert resolve({"class": "qnb.models.linear.LinearModel"}, "model")[0].__name__ == "LinearModel"
 
 
 def test_func() -> None:
-    assert resolve({"func": "sqrt", "module_path": "math"})[0](9) == 3
+    assert callable(resolve({"func": "read_csv", "module_path": "pandas"}, "signal")[0])
 
 
 def test_a_class_and_a_module_object() -> None:
-    assert isinstance(build_component(Plain), Plain)
-    assert build_component({"class": Plain, "kwargs": {"a": 3}}).a == 3
+    assert isinstance(build_component(Plain, "model"), Plain)
+    assert build_component({"class": Plain, "kwargs": {"a": 3}}, "model").a == 3
     module = types.ModuleType("somewhere")
     module.Plain = Plain  # type: ignore[attr-defined]
-    assert isinstance(build_component({"class": "Plain", "module_path": module}), Plain)
+    assert isinstance(build_component({"class": "Plain", "module_path": module}, "model"), Plain)
 
 
 def test_a_ready_object_is_returned() -> None:
     ready = Plain()
-    assert build_component(ready) is ready
-    assert build_component("text", accept=str) == "text"
+    assert build_component(ready, "model") is ready
+    assert build_component("text", "loader", accept=str) == "text"
     mapping = {"train": 1}
-    assert build_component(mapping, accept=dict) is mapping
+    assert build_component(mapping, "loader", accept=dict) is mapping
 
 
 def test_injection_follows_the_signature_and_never_overrides() -> None:
     inject = {"recorder": "R", "model": "M"}
-    assert build_component(Plain, inject=inject).recorder == "R"
-    assert build_component({"class": Plain, "kwargs": {"recorder": None}}, inject=inject).recorder is None
-    assert build_component(HandsOn, inject=inject).recorder == "R"
+    assert build_component(Plain, "model", inject=inject).recorder == "R"
+    assert build_component({"class": Plain, "kwargs": {"recorder": None}}, "model", inject=inject).recorder is None
+    assert build_component(HandsOn, "model", inject=inject).recorder == "R"
     assert accepted_names(HandsOn) == {"a", "b", "recorder"}
 
 
 def test_a_type_error_of_the_constructor_is_not_hidden() -> None:
     with pytest.raises(TypeError, match="mine"):
-        build_component(Broken, inject={"recorder": 1})
+        build_component(Broken, "model", inject={"recorder": 1})
     with pytest.raises(TypeError, match="nonsense"):
-        build_component({"class": Plain, "kwargs": {"nonsense": 1}})
+        build_component({"class": Plain, "kwargs": {"nonsense": 1}}, "model")
 
 
 def test_kwargs_are_copied() -> None:
     config = {"class": Plain, "kwargs": {"a": {"list": [1]}}}
-    build_component(config).a["list"].append(2)
+    build_component(config, "model").a["list"].append(2)
     assert config["kwargs"] == {"a": {"list": [1]}}
 
 
 def test_python_file_relative_to_the_folder(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
-    file.write_text("class Net:\n    size = 1\n")
+    file.write_text("class Net:\n    size = 1\n" + METHODS)
     at = file.stat().st_mtime_ns
-    first = build_component({"class": "Net", "module_path": "mine.py"}, base_dir=tmp_path)
+    first = build_component({"class": "Net", "module_path": "mine.py"}, "model", base_dir=tmp_path)
     assert first.size == 1
     assert load_file("mine.py", base_dir=tmp_path) is load_file(str(file))
-    file.write_text("class Net:\n    size = 2\n")
+    file.write_text("class Net:\n    size = 2\n" + METHODS)
     os.utime(file, ns=(at, at))  # changed within a second, the size the same: Python's own cache would not see it
-    assert build_component({"class": "Net", "module_path": str(file)}).size == 2
+    assert build_component({"class": "Net", "module_path": str(file)}, "model").size == 2
     other = tmp_path / "other"
     other.mkdir()
-    (other / "mine.py").write_text("class Net:\n    size = 3\n")
-    assert build_component({"class": "Net", "module_path": str(other / "mine.py")}).size == 3
+    (other / "mine.py").write_text("class Net:\n    size = 3\n" + METHODS)
+    assert build_component({"class": "Net", "module_path": str(other / "mine.py")}, "model").size == 3
 
 
 def test_folders_of_the_sys_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.path", [*sys.path])
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "qnb_test_own_module.py").write_text("class Net:\n    size = 4\n")
+    (tmp_path / "a" / "qnb_test_own_module.py").write_text("class Net:\n    size = 4\n" + METHODS)
     config = {"class": "qnb_test_own_module.Net"}
     with pytest.raises(UnknownNameError, match="no module"):
-        build_component(config)
+        build_component(config, "model")
     folders = (str(tmp_path / "a"), str(tmp_path))
     extend_imports(folders)
     extend_imports(folders)
     assert tuple(sys.path[:2]) == folders
     assert sys.path.count(folders[0]) == 1
-    assert build_component(config).size == 4
+    assert build_component(config, "model").size == 4
     monkeypatch.delitem(sys.modules, "qnb_test_own_module")
 
 
 def test_python_file_that_is_missing_or_lacks_the_class(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
-        build_component({"class": "Net", "module_path": "absent.py"}, base_dir=tmp_path)
+        build_component({"class": "Net", "module_path": "absent.py"}, "model", base_dir=tmp_path)
     (tmp_path / "mine.py").write_text("class Network:\n    pass\n")
     with pytest.raises(UnknownNameError, match="did you mean 'Network'"):
-        build_component({"class": "Netwrk", "module_path": "mine.py"}, base_dir=tmp_path)
+        build_component({"class": "Netwrk", "module_path": "mine.py"}, "model", base_dir=tmp_path)
 
 
 def test_a_class_of_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     import __main__
 
     monkeypatch.setattr(__main__, "CellModel", Plain, raising=False)
-    assert isinstance(build_component({"class": "CellModel", "module_path": "__main__"}), Plain)
+    assert isinstance(build_component({"class": "CellModel", "module_path": "__main__"}, "model"), Plain)
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"class": "LGBModell"}, "no class 'LGBModell'"),
+        ({"class": "LGBModell"}, "no model 'LGBModell'"),
         ({"class": "Thing", "module_path": "no_such_module_xyz"}, "no module 'no_such_module_xyz'"),
-        ({"class": "OrderedDit", "module_path": "collections"}, "did you mean 'OrderedDict'"),
+        ({"class": "LinearModl", "module_path": "qnb.models.linear"}, "did you mean 'LinearModel'"),
         ({"class": "X", "module_path": "qlib.contrib.model.gbdtt"}, "did you mean 'qlib.contrib.model.gbdt'"),
     ],
 )
 def test_unknown_names(config: dict[str, Any], message: str) -> None:
     with pytest.raises(UnknownNameError, match=message):
-        resolve(config)
+        resolve(config, "model")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from qnb.errors import ConfigError
+from qnb.models.linear import LinearModel
 from qnb.task.spec import Task, load_task
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
@@ -96,7 +96,8 @@ def test_hash_does_not_depend_on_the_folder(tmp_path: Path) -> None:
         folder = tmp_path / name
         folder.mkdir()
         (folder / "mine.py").write_text(
-            "class LGBModel:\n    def __init__(self, **kwargs):\n        self.kwargs = kwargs\n"
+            "class LGBModel:\n    fit = predict = None\n"
+            "    def __init__(self, **kwargs):\n        self.kwargs = kwargs\n"
         )
         task = load_task(text, base_dir=folder)
         assert task.model["module_path"] == str(folder / "mine.py")
@@ -117,7 +118,7 @@ def test_from_document_takes_python_values() -> None:
 
     document = {
         "task": {
-            "model": {"class": OrderedDict, "kwargs": {"rate": np.float32(0.5)}},
+            "model": {"class": LinearModel, "kwargs": {"alpha": np.float32(0.5)}},
             "dataset": {
                 "class": "DatasetH",
                 "kwargs": {
@@ -128,14 +129,14 @@ def test_from_document_takes_python_values() -> None:
         }
     }
     task = Task.from_document(document, overrides=("task.dataset.kwargs.segments.test=[2015-01-01, 2016-01-01]",))
-    assert task.model["class"] == "OrderedDict"
-    assert task.model["module_path"] == "collections"
-    assert task.model["kwargs"] == {"rate": 0.5}
+    assert task.model["class"] == "LinearModel"
+    assert task.model["module_path"] == "qnb.models.linear"
+    assert task.model["kwargs"] == {"alpha": 0.5}
     assert task.dataset["kwargs"]["handler"]["kwargs"]["start_time"] == "2008-01-01"
     segments = task.dataset["kwargs"]["segments"]
     assert segments == {"train": ["2008-01-01", "2014-12-31"], "test": ["2015-01-01", "2016-01-01"]}
-    document["task"]["model"]["kwargs"]["rate"] = Own()  # type: ignore[index]
-    with pytest.raises(ConfigError, match=r"task\.model\.kwargs\.rate: a Own cannot be part of a task"):
+    document["task"]["model"]["kwargs"]["alpha"] = Own()  # type: ignore[index]
+    with pytest.raises(ConfigError, match=r"task\.model\.kwargs\.alpha: a Own cannot be part of a task"):
         Task.from_document(document)
 
 

@@ -179,6 +179,7 @@ def test_own_class_of_a_file(tmp_path: Path) -> None:
         "class MyModel(BaseModel):\n    def __init__(self, size: int = 3, **kwargs):\n"
         "        super().__init__(**kwargs)\n\n"
         "class Strict:\n    def __init__(self, size: int):\n        self.size = size\n"
+        "    def fit(self, dataset): ...\n    def predict(self, dataset): ...\n"
     )
     model = "class: LGBModel\n    module_path: qlib.contrib.model.gbdt\n    kwargs:\n"
     own = (
@@ -201,7 +202,8 @@ def test_own_class_of_a_file(tmp_path: Path) -> None:
 def test_own_class_of_a_module_in_a_folder_of_sys(tmp_path: Path) -> None:
     (tmp_path / "lib" / "pack").mkdir(parents=True)
     (tmp_path / "lib" / "pack" / "__init__.py").write_text("raise RuntimeError('a check imports nothing')\n")
-    (tmp_path / "lib" / "pack" / "nets.py").write_text("class Net:\n    def __init__(self, width=1):\n        pass\n")
+    net = "class Net:\n    fit = predict = None\n    def __init__(self, width=1):\n        pass\n"
+    (tmp_path / "lib" / "pack" / "nets.py").write_text(net)
     text = "sys: {rel_path: lib}\n" + GOOD.replace(
         "class: LGBModel\n    module_path: qlib.contrib.model.gbdt", "class: pack.nets.Net"
     )
