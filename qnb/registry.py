@@ -3,22 +3,26 @@
 A plug-in family is a folder. Every public class or function at the top of a file there is a member, known by its own
 name and, if it is the file's only public class, by the file's name too. Files are read with `ast`, so listing names,
 checking arguments and showing help never imports a heavy library; `find` imports the one file that is needed.
-Other packages add members through the entry point group ``qnb.<kind>``.
+Other packages add members through the entry point group ``qnb.<kind>``. A file that cannot be read, or that fails when
+it is imported, is told in the log and costs its own members alone.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from .errors import UnknownNameError
+from .errors import ConfigError, QnbError, UnknownNameError
 
-__all__ = ["FAMILIES", "Member", "Parameter", "find", "locate", "members", "parameters"]
+__all__ = ["FAMILIES", "Member", "Parameter", "find", "load", "load_all", "locate", "members", "parameters", "parsed"]
+
+_LOG = logging.getLogger(__name__)
 
 FAMILIES = {
     "model": "qnb.models",
@@ -113,7 +117,9 @@ def locate(kind: str, key: str) -> Member:
         if member.short == key or member.dotted == key:
             return member
     known = [*family, *(m.short for m in family.values() if m.short)]
-    raise UnknownNameError(kind.replace("_", " "), key, known)
+    folder = _folder(FAMILIES[kind])
+    hint = "; ".join(fault for path, fault in _faults.items() if path.parent == folder)
+    raise UnknownNameError(kind.replace("_", " "), key, known, hint=hint)
 
 
 def find(kind: str, key: str) -> Any:
@@ -130,15 +136,53 @@ def find(kind: str, key: str) -> Any:
     ------
     UnknownNameError
         With the nearest right names.
+    ConfigError
+        Its file fails when it is imported.
     """
     try:
         member = locate(kind, key)
     except UnknownNameError:
         for point in _entry_points(kind):
             if point.name == key:
-                return point.load()
+                return _of_package(point)
         raise
-    return getattr(importlib.import_module(member.module), member.name)
+    return load(member)
+
+
+def load(member: Member) -> Any:
+    """Return the class or function itself; its file is imported.
+
+    Raises
+    ------
+    ConfigError
+        The file fails when it is imported.
+    """
+    return _loaded(str(member.path), lambda: getattr(importlib.import_module(member.module), member.name))
+
+
+def load_all(kind: str, attribute: str = "") -> dict[str, Any]:
+    """Return all members of family `kind`, also those of other packages; one that fails is told and left out.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `FAMILIES`.
+    attribute : str
+        What each file of the family has under this name, in place of its members; the file's name is the key.
+    """
+    if attribute:
+        own = {path.stem: Member(kind, attribute, module, path, 1) for module, path in _files(FAMILIES[kind])}
+    else:
+        own = _members(kind)
+    calls: dict[str, Callable[[], Any]] = {name: partial(load, member) for name, member in own.items()}
+    calls |= {point.name: partial(_of_package, point) for point in _entry_points(kind)}
+    found: dict[str, Any] = {}
+    for name, call in calls.items():
+        try:
+            found[name] = call()
+        except QnbError as error:
+            _tell(f"{error}; it is left out")
+    return found
 
 
 def parameters(member: Member) -> tuple[Parameter, ...]:
@@ -155,7 +199,7 @@ def _members(kind: str) -> dict[str, Member]:
     package = FAMILIES[kind]
     found: dict[str, Member] = {}
     for module, path in _files(package):
-        tree = _tree(path)
+        tree = parsed(path)
         public = [n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and not n.name.startswith("_")]
         exported = _all_of(tree)
         if exported is not None:
@@ -176,21 +220,57 @@ def _members(kind: str) -> dict[str, Member]:
 
 
 def _files(package: str) -> Iterator[tuple[str, Path]]:
-    folder = Path(__file__).parent.joinpath(*package.split(".")[1:])
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(_folder(package).glob("*.py")):
         if not path.stem.startswith("_"):
             yield f"{package}.{path.stem}", path
 
 
+def _folder(package: str) -> Path:
+    return Path(__file__).parent.joinpath(*package.split(".")[1:])
+
+
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+def parsed(path: Path) -> ast.Module:
+    """Return the tree of a file of ours; one that cannot be read is told and has nothing in it."""
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, SyntaxError, ValueError) as error:
+        _faults[path] = f"{path} is left out, it cannot be read: {error}"
+        _tell(_faults[path])
+        return ast.Module([], [])
+
+
+_faults: dict[Path, str] = {}
+_told: set[str] = set()
+
+
+def _tell(text: str) -> None:
+    if text not in _told:
+        _told.add(text)
+        _LOG.warning(text)
+
+
+def _of_package(point: Any) -> Any:
+    return _loaded(f"{point.value} of the package {point.dist.name}", point.load)
+
+
+def _loaded(where: str, get: Callable[[], Any]) -> Any:
+    try:
+        return get()
+    except QnbError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever code of others does when it is imported
+        raise ConfigError(f"the plug-in {where} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def _all_of(tree: ast.Module) -> list[str] | None:
+    """Return the names in ``__all__``; None where there is none, or one that is computed."""
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
-            return list(ast.literal_eval(node.value))
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
+            value = getattr(node, "value", None)
+            if isinstance(value, ast.List | ast.Tuple) and all(isinstance(e, ast.Constant) for e in value.elts):
+                return [str(e.value) for e in value.elts if isinstance(e, ast.Constant)]
     return None
 
 
@@ -199,7 +279,7 @@ def _parameters(module: str, name: str) -> tuple[Parameter, ...]:
     path = _source_of(module)
     if path is None:
         return (Parameter("kwargs", variadic=True, keyword=True),)
-    tree = _tree(path)
+    tree = parsed(path)
     node = next((n for n in tree.body if getattr(n, "name", None) == name), None)
     if isinstance(node, ast.FunctionDef):
         return _of_arguments(node.args, skip_self=False)

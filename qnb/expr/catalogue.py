@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import types
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from functools import cache
 from typing import Any, cast
 
 from ..errors import ConfigError, Problem
+from ..registry import load_all
 from .operator import Operator
 
 __all__ = ["operator_fingerprint", "operators", "register_custom_ops", "register_operator"]
 
-_known: dict[str, type[Operator]] = {}
 _own: dict[str, type[Operator]] = {}
 
 
 def operators() -> Mapping[str, type[Operator]]:
     """Return all operators by name; a registered one takes the place of a built-in one of its name."""
-    if not _known:
-        from . import operators as package
+    return {**_found(), **_own} if _own else _found()
 
-        for file in sorted(Path(package.__path__[0]).glob("*.py")):
-            if not file.stem.startswith("_"):
-                module = importlib.import_module(f"{package.__name__}.{file.stem}")
-                _known.update((name, getattr(module, name)) for name in module.__all__)
-    return {**_known, **_own} if _own else _known
+
+@cache
+def _found() -> Mapping[str, type[Operator]]:
+    """Return the operators that need no registering, all at once: several threads may ask first."""
+    found = load_all("operator")
+    return {n: op for n, op in found.items() if isinstance(op, type) and issubclass(op, Operator)}
 
 
 def register_operator(operator: type[Operator], *, name: str = "") -> type[Operator]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any
 
-from ..registry import members
+from ..registry import load_all
 from .material import Material
 
 __all__ = ["SECTIONS", "FigureSpec", "all_figures"]
@@ -43,13 +41,15 @@ class FigureSpec:
     draw: Callable[..., Any]
     full: bool = False
 
+    def __post_init__(self) -> None:
+        if self.section not in SECTIONS:
+            raise ValueError(f"section {self.section!r} of figure {self.name!r}; valid: {', '.join(SECTIONS)}")
+
 
 def all_figures() -> tuple[FigureSpec, ...]:
     """Return every figure there is, by section and order.
 
     They are the ``FIGURE`` of each file in `figures/`, and what other packages name as entry points ``qnb.figure``.
     """
-    modules = dict.fromkeys(member.module for member in members("figure").values())
-    found = [importlib.import_module(module).FIGURE for module in modules]
-    found += [point.load() for point in entry_points(group="qnb.figure")]
-    return tuple(sorted(found, key=lambda spec: (SECTIONS.index(spec.section), spec.order)))
+    found = load_all("figure", "FIGURE")
+    return tuple(sorted(found.values(), key=lambda spec: (SECTIONS.index(spec.section), spec.order)))

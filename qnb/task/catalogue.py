@@ -75,7 +75,7 @@ def _engine_members(kind: str) -> dict[str, Member]:
     patterns, wanted = _ENGINE_KINDS[kind]
     found: dict[str, Member] = {}
     for path in (p for pattern in patterns for p in sorted(_PACKAGE.glob(pattern))):
-        for node in ast.parse(path.read_text(encoding="utf-8"), str(path)).body:
+        for node in registry.parsed(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and re.fullmatch(wanted, node.name):
                 doc = ast.get_docstring(node) or ""
                 found.setdefault(node.name, Member(kind, node.name, _module_of(path), path, node.lineno, doc))

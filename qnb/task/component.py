@@ -139,7 +139,7 @@ def _named(what: Description, family: str, base_dir: Path | None) -> Any:
         return _attribute(load_file(what.module, base_dir=base_dir), what.name)
     if is_peer_path(what.module):
         member = catalogue.locate(*alias(what.module, what.name))
-        return getattr(importlib.import_module(member.module), member.name)
+        return registry.load(member)
     return _attribute(_import(what.module), what.name)
 
 
@@ -263,7 +263,7 @@ def _by_name(name: str, family: str) -> Any:
                 raise UnknownNameError(error.kind, name, hint=f"{name} is a {others[0]}") from None
             raise
     member = catalogue.locate(family, name)
-    return getattr(importlib.import_module(member.module), member.name)
+    return registry.load(member)
 
 
 def _import(module: str) -> ModuleType:

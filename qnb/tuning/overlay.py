@@ -57,10 +57,8 @@ def named_space_for(document: Document) -> str | None:
         name = registry.locate("model", name.rpartition(".")[2]).name
     except UnknownNameError:
         return None
-    for known in registry.members("space"):
-        if name in registry.find("space", known).classes:
-            return known
-    return None
+    spaces = registry.load_all("space")
+    return next((known for known, space in spaces.items() if name in getattr(space, "classes", ())), None)
 
 
 def _named(document: Document, name: str, part: str | None, where: Path) -> list[Problem]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qnb.reports import figure_spec
+from qnb import registry
 from qnb.reports.figure_spec import SECTIONS, FigureSpec, all_figures
 from qnb.reports.figures.autocorrelation import autocorrelation_data
 from qnb.reports.figures.cumulative import cumulative_data
@@ -263,11 +263,15 @@ def test_the_example_of_the_documentation_is_a_figure(tmp_path: Path, sample: Sa
     assert figure.layout.meta["aria"] == "Value traded since the first day: 6,000\xa0% of the account at the end."
 
 
-def test_other_packages_add_figures_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Point:
-        def load(self) -> FigureSpec:
-            return FigureSpec("extra", "signal", 5, lambda m: None, lambda d, theme="light": None)
-
-    monkeypatch.setattr(figure_spec, "entry_points", lambda group: [Point()] if group == "qnb.figure" else [])
+def test_other_packages_add_figures_by_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "more_figures.py").write_text(
+        "from qnb.reports.figure_spec import FigureSpec\n"
+        "EXTRA = FigureSpec('extra', 'signal', 5, lambda m: None, lambda d, theme='light': None)\n"
+    )
+    (tmp_path / "more-1.0.dist-info").mkdir()
+    (tmp_path / "more-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: more\nVersion: 1.0\n")
+    (tmp_path / "more-1.0.dist-info" / "entry_points.txt").write_text("[qnb.figure]\nextra = more_figures:EXTRA\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_entry_points", registry._entry_points.__wrapped__)
     names = [spec.name for spec in all_figures()]
     assert names.index("extra") == names.index("ic") - 1
