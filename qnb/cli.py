@@ -101,7 +101,7 @@ def _check(task: Task, settings: Settings) -> list[Problem]:
 
 
 def _execute(task: Task, settings: Settings, *, name: str, options: argparse.Namespace) -> int:
-    from .execution.worker import execute_run
+    from .execution.worker import Place, execute_run
     from .rundir import create_run
     from .terminal import TerminalView
 
@@ -110,7 +110,7 @@ def _execute(task: Task, settings: Settings, *, name: str, options: argparse.Nam
     for entry in _journal_so_far(directory.path):
         view(entry)
     with _Interrupts() as interrupts:
-        result = execute_run(directory, listeners=[view], stop=lambda: interrupts.asked)
+        result = execute_run(directory, listeners=[view], stop=lambda: interrupts.asked, place=Place(alone=True))
     if result["status"] == "failed":
         _say(f"error: {result['message']}")
         _say(f"the traceback is in {directory.path / 'result.json'}; `qnb show {directory.run_id} --log` prints it")

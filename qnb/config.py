@@ -1,12 +1,16 @@
 """Settings: frozen, read once at an edge (shell, notebook, `qnb.init`), then passed as an argument.
 
-The two facades `qnb.D` and `qnb.R` sit at the edge and look up the settings of `qnb.init` here; nothing else does.
+The two facades `qnb.D` and `qnb.R` and the ways in sit at the edge and look up settings here; nothing else does. There
+are two places: the process's, which `qnb.init` sets for all cells and threads, and that of a run which shares the
+process with others, in force in its own context alone.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,16 @@ from typing import Any
 from .errors import ConfigError, Problem, nearest
 from .files import Natural, fit
 
-__all__ = ["REGIONS", "Region", "Settings", "current_settings", "use_settings"]
+__all__ = [
+    "REGIONS",
+    "Region",
+    "Settings",
+    "current_settings",
+    "session_settings",
+    "settings_of_run",
+    "use_settings",
+    "within_run",
+]
 
 DEMO_URI = "demo"
 
@@ -94,10 +107,10 @@ class Settings:
     @property
     def tracking_uri(self) -> str:
         """`recorder_uri` with a relative SQLite path made absolute from `work_dir`."""
-        prefix = "sqlite:///"
-        if not self.recorder_uri.startswith(prefix):
+        head, prefix, path = self.recorder_uri.partition("sqlite:///")
+        if not prefix or head not in ("", "mlflow+"):
             return self.recorder_uri
-        return prefix + str(self.work_dir / Path(self.recorder_uri.removeprefix(prefix)).expanduser())
+        return head + prefix + str(self.work_dir / Path(path).expanduser())
 
     def uri_for(self, freq: str = "day") -> str:
         """Return the data URI for `freq`, with ``~`` expanded."""
@@ -208,7 +221,12 @@ def core_count() -> int:
 
 
 def current_settings() -> Settings:
-    """Return the settings of the last `qnb.init`, or those of the environment. For the facades only."""
+    """Return the settings of the run in whose context this is called, else the process's. For the edges only."""
+    return _of_run.get() or session_settings()
+
+
+def session_settings() -> Settings:
+    """Return the settings of the last `qnb.init`, or those of the environment. For the edges only."""
     global _current
     if _current is None:
         _current = Settings.from_env()
@@ -216,13 +234,30 @@ def current_settings() -> Settings:
 
 
 def use_settings(settings: Settings) -> Settings:
-    """Make `settings` what the facades use; returns them. For `qnb.init` only."""
+    """Make `settings` the process's; returns them. For `qnb.init`, and for a process that is there for one run."""
     global _current
     _current = settings
     return settings
 
 
+@contextmanager
+def settings_of_run(settings: Settings) -> Iterator[None]:
+    """Have `settings` in force in this context, and in threads that take it over, while it is open."""
+    before = _of_run.get()
+    _of_run.set(settings)
+    try:
+        yield
+    finally:
+        _of_run.set(before)
+
+
+def within_run() -> bool:
+    """Return whether this is the context of a run that shares the process with others."""
+    return _of_run.get() is not None
+
+
 _current: Settings | None = None
+_of_run: ContextVar[Settings | None] = ContextVar("qnb_settings_of_run", default=None)
 
 
 def _uris(value: Any) -> dict[str, str]:

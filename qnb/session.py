@@ -15,7 +15,7 @@ from typing import Any
 
 from . import registry
 from .check import check_task
-from .config import Settings, current_settings
+from .config import Settings, session_settings
 from .errors import ConfigError, PoolError, Problem, UnknownNameError
 from .handle import RunHandle
 from .machine import ProcessId, boot_id
@@ -246,7 +246,7 @@ def current_session() -> Session:
     """Return this process's session, made on first use from the settings in force."""
     global _session
     with _lock:
-        settings = current_settings()
+        settings = session_settings()
         if _session is None:
             _session = Session(settings)
         elif _session.settings != settings:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from ..config import Settings
@@ -164,21 +165,21 @@ def _values(root: Outline, spot: Spot, around: Surroundings) -> Iterator[Complet
 
 
 def _classes(root: Outline, path: tuple[str | int, ...]) -> Iterator[Completion]:
-    docs = _summaries()
+    docs, _ = _classes_by_name()
     for one in schemas_at(root, (*path, "class")):
         for name in (*one.get("enum", ()), *((one["const"],) if "const" in one else ())):
             yield Completion(str(name), "class", docs.get(str(name), ""))
 
 
 def _choices(shape: Mapping[str, Any]) -> Iterator[Completion]:
-    docs = _summaries()
+    docs, names_in_full = _classes_by_name()
     for value in shape.get("enum", ()):
         if value is not None:
             yield Completion(str(value), "value")
     for value in shape.get("examples", ()):
         yield Completion(str(value), "class", docs.get(str(value), ""))
     for value in shape.get("examples", ()):
-        full = _docs_names.get(str(value), "")
+        full = names_in_full.get(str(value), "")
         if full and full != value:
             yield Completion(full, "class", docs.get(full, ""))
     if "const" in shape:
@@ -211,22 +212,21 @@ def market_of(root: Outline, around: Surroundings) -> str:
     return around.settings.uri_for("day")
 
 
-def _summaries() -> dict[str, str]:
+@cache
+def _classes_by_name() -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return what every class is for, by its names, and the full name of each short one."""
     from ..task.docstrings import summary
     from ..task.schema import entries
 
-    if not _docs:
-        for kind in ("model", "dataset", "handler", "processor", "loader", "record", "strategy", "reweighter"):
-            for entry in entries(kind):
-                _docs_names.setdefault(entry.short or entry.name, entry.name)
-                for name in (entry.name, entry.short):
-                    if name:
-                        _docs.setdefault(name, summary(entry.doc))
-    return _docs
-
-
-_docs: dict[str, str] = {}
-_docs_names: dict[str, str] = {}
+    docs: dict[str, str] = {}
+    full: dict[str, str] = {}
+    for kind in ("model", "dataset", "handler", "processor", "loader", "record", "strategy", "reweighter"):
+        for entry in entries(kind):
+            full.setdefault(entry.short or entry.name, entry.name)
+            for name in (entry.name, entry.short):
+                if name:
+                    docs.setdefault(name, summary(entry.doc))
+    return docs, full
 
 
 def _about(shape: Mapping[str, Any]) -> str:

@@ -150,7 +150,7 @@ class DataFacade:
             raise ConfigError([Problem(f"fields must be a list of expressions, received {fields!r}", "", "fields")])
         if mode not in ("compat", "strict"):
             raise ConfigError([Problem(f"unknown mode {mode!r}", "valid: compat, strict", "mode")])
-        store, settings = self.store(freq), self._settings
+        store, settings = self.store(freq), self.settings
         texts = [str(f) for f in fields]
         read = sorted({name for text in texts for name in fields_of(parse(text))})
         rows = rows_for(instruments, store, start=start_time, end=end_time, fields=read or None)
@@ -172,14 +172,17 @@ class DataFacade:
         """Return the market data store of a frequency."""
         from .provider import open_store
 
-        settings = self._settings
+        settings = self.settings
         key = (tuple(sorted(settings.provider_uri.items())), str(settings.cache_dir), freq)
-        if key not in self._stores:
-            self._stores = {key: open_store(settings, freq)}
-        return self._stores[key]
+        found = self._stores.get(key)
+        if found is None or not found.is_current:
+            found = open_store(settings, freq)
+            self._stores = {key: found}
+        return found
 
     @property
-    def _settings(self) -> Settings:
+    def settings(self) -> Settings:
+        """The settings in force: those given, else of the run in whose context this is asked, else of `qnb.init`."""
         return self._given if self._given is not None else current_settings()
 
 

@@ -124,7 +124,8 @@ def _part(block: Block, rows: slice | np.ndarray, index: pd.MultiIndex, levels: 
     if isinstance(chosen, slice):
         frame = guards.frame(block.values).iloc[chosen]
         return frame.set_axis(index, axis=0).set_axis(columns, axis=1)
-    return pd.DataFrame(take_rows(block.values, chosen), index=index, columns=columns, copy=False)
+    values = take_rows(block.values, chosen, threads=block.gathering.threads)
+    return pd.DataFrame(values, index=index, columns=columns, copy=False)
 
 
 def _private(values: np.ndarray) -> np.ndarray:

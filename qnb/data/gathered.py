@@ -11,10 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..cache import Cache, digest
-from ..config import current_settings
 from ..errors import CacheError
-from .provider import open_cache
-from .table import take_rows
+from .table import Gathering, take_rows
 
 __all__ = ["gather"]
 
@@ -23,7 +21,7 @@ SHARED_BYTES = 1 << 24
 _ROWS = 1 << 16
 
 
-def gather(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def gather(values: np.ndarray, rows: np.ndarray, how: Gathering) -> np.ndarray:
     """Return ``values[rows]``, mapped from the cache where it is large and was asked for before.
 
     Parameters
@@ -32,35 +30,36 @@ def gather(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
         The matrix.
     rows : ndarray of int64, shape (n,)
         Its rows.
+    how : Gathering
+        Threads, and the cache.
 
     Returns
     -------
     ndarray, shape (n, columns)
         Read-only where it is mapped.
     """
-    if not isinstance(values, np.memmap) or rows.dtype == bool or len(rows) * values[:1].nbytes < SHARED_BYTES:
-        return take_rows(values, rows)
+    cache = how.cache
+    large = rows.dtype != bool and len(rows) * values[:1].nbytes >= SHARED_BYTES
+    source = cache.key_of(values) if cache is not None and large else None
+    if cache is None or source is None:
+        return take_rows(values, rows, threads=how.threads)
     try:
-        cache = open_cache(current_settings())
-        source = cache.key_of(values)
-        if source is None:
-            return take_rows(values, rows)
         key = f"rows-{digest(source, rows)}"
         found = cache.get_array(key)
         if found is None and cache.get_json(f"{key}-asked") is not None:
             with cache.lock(key):
                 found = cache.get_array(key)
                 if found is None:
-                    _write(cache, key, values, rows)
+                    _write(cache, key, values, rows, how.threads)
                     found = cache.get_array(key)
         elif found is None:
             cache.put_json(f"{key}-asked", True)
     except CacheError:  # no room, or not ours to write: the memory of this process has room
         found = None
-    return take_rows(values, rows) if found is None else found
+    return take_rows(values, rows, threads=how.threads) if found is None else found
 
 
-def _write(cache: Cache, key: str, values: np.ndarray, rows: np.ndarray) -> None:
+def _write(cache: Cache, key: str, values: np.ndarray, rows: np.ndarray, threads: int) -> None:
     with cache.create_array(key, (len(rows), values.shape[1]), values.dtype, label="gathered rows") as out:
         for start in range(0, len(rows), _ROWS):
-            cache.write(out, start, take_rows(values, rows[start : start + _ROWS]))
+            cache.write(out, start, take_rows(values, rows[start : start + _ROWS], threads=threads))

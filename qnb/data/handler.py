@@ -17,7 +17,7 @@ from .pipeline import FitMode, Prepared, ProcessType, content_address, prepare_t
 from .processor import TableProcessor
 from .protocols import DATA_KEYS, DataKey
 from .selection import column_set, rows_of
-from .table import Table
+from .table import Gathering, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ class DataHandler:
         EmptyDataError
             There is not a single row.
         """
-        raw = self._load(LoadContext(self.store, self.settings, emit))
+        raw = self._load(self._context(emit))
         self._take({"raw": raw, "infer": raw, "learn": raw})
 
     def table(self, data_key: DataKey = "infer") -> Table:
@@ -216,6 +216,12 @@ class DataHandler:
         """Return a table of `data_key` that has all columns of `col_set`."""
         return self.table(data_key)
 
+    def _context(self, emit: Emit | None) -> LoadContext:
+        """Return what a load is given; one that was made by hand, without settings, takes those that `D` has."""
+        from .facade import D
+
+        return LoadContext(D.settings if self.settings is None else self.settings, self.store, emit)
+
     def _load(self, context: LoadContext, loader: Any = None) -> Table:
         loader = self.data_loader if loader is None else loader
         table = loader.load_table(self.instruments, self.start_time, self.end_time, context=context)
@@ -224,7 +230,7 @@ class DataHandler:
                 f"no rows for instruments {self.instruments!r} from {self.start_time} to {self.end_time}; check the "
                 "universe's spans and the calendar of the data"
             )
-        return table
+        return table.gathered(Gathering(context.threads, context.cache))
 
     def _take(self, tables: Mapping[str, Table]) -> None:
         self._tables = dict(tables)
@@ -308,7 +314,7 @@ class DataHandlerLP(DataHandler):
         if init_type not in (self.IT_FIT_SEQ, self.IT_FIT_IND, self.IT_LS):
             remedy = "valid: fit_seq, fit_ind, load_state"
             raise ConfigError([Problem(f"unknown init_type {init_type!r}", remedy, "init_type")])
-        context = LoadContext(self.store, self.settings, emit)
+        context = self._context(emit)
         fewer = None if init_type == self.IT_FIT_IND else self._fewer()
         prepared = self._process(self._load(context, fewer), init_type, context)
         tables = {"raw": prepared.raw, "infer": prepared.infer, "learn": prepared.learn}
@@ -329,7 +335,7 @@ class DataHandlerLP(DataHandler):
             if not self._tables:
                 self.setup_data()
             if self._some is not None:
-                self._tables["raw"] = self._load(LoadContext(self.store, self.settings))
+                self._tables["raw"] = self._load(self._context(None))
                 self._some = None
         return super().table(data_key)
 

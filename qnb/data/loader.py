@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..cache import Cache, digest
-from ..config import Settings, current_settings
+from ..config import Settings
 from ..errors import CacheError, ConfigError, DataError, Problem
 from ..events import Emit, Progress
 from ..task.component import build_component
@@ -43,22 +43,22 @@ class LoadContext:
 
     Attributes
     ----------
+    settings : Settings
+        Where data and cache are, threads.
     store : object or None
         Market data store; None opens the one that the settings name.
-    settings : Settings or None
-        None means those of `qnb.init`.
     emit : callable or None
         Receives progress.
     """
 
+    settings: Settings
     store: Any = None
-    settings: Settings | None = None
     emit: Emit | None = None
 
     @property
     def threads(self) -> int:
         """Threads to use."""
-        return self._settings.threads
+        return self.settings.threads
 
     @property
     def cache(self) -> Cache | None:
@@ -66,7 +66,7 @@ class LoadContext:
         from .provider import open_cache
 
         try:
-            return open_cache(self._settings)
+            return open_cache(self.settings)
         except CacheError as error:
             _LOG.warning("%s; going on without a cache", error)
             return None
@@ -76,17 +76,13 @@ class LoadContext:
         from ..expr.catalogue import register_custom_ops
         from .provider import open_store
 
-        register_custom_ops(self._settings.custom_ops)
-        return self.store if self.store is not None else open_store(self._settings, freq)
+        register_custom_ops(self.settings.custom_ops)
+        return self.store if self.store is not None else open_store(self.settings, freq)
 
     def progress(self, done: int, total: int) -> None:
         """Report how many rows are loaded."""
         if self.emit is not None:
             self.emit(Progress(stage="data", step=done, total=total, unit="row"))
-
-    @property
-    def _settings(self) -> Settings:
-        return self.settings if self.settings is not None else current_settings()
 
 
 class DataLoader:
@@ -94,9 +90,10 @@ class DataLoader:
 
     def load(self, instruments: Any = None, start_time: Any = None, end_time: Any = None) -> pd.DataFrame:
         """Return a frame with the index (datetime, instrument) and columns of one or two levels."""
+        from .facade import D
         from .frames import frame_of
 
-        return frame_of(self.load_table(instruments, start_time, end_time, context=LoadContext()))
+        return frame_of(self.load_table(instruments, start_time, end_time, context=LoadContext(D.settings)))
 
     def load_table(
         self, instruments: Any = None, start_time: Any = None, end_time: Any = None, *, context: LoadContext
@@ -169,9 +166,7 @@ class QlibDataLoader(DataLoader):
 
     def load(self, instruments: Any = None, start_time: Any = None, end_time: Any = None) -> pd.DataFrame:
         """Return a frame with the index (datetime, instrument), or (instrument, datetime) if `swap_level` is False."""
-        from .frames import frame_of
-
-        frame = frame_of(self.load_table(instruments, start_time, end_time, context=LoadContext()))
+        frame = super().load(instruments, start_time, end_time)
         return frame if self.swap_level else frame.swaplevel().sort_index()
 
     def load_table(

@@ -23,7 +23,7 @@ from ..cache import digest
 from ..errors import CacheError, ConfigError, DataError, Problem
 from ..events import Emit, LogLine
 from .processor import TableProcessor, Workspace
-from .table import Block, Table
+from .table import Block, Gathering, Table
 
 if TYPE_CHECKING:
     from ..cache import Cache
@@ -115,6 +115,9 @@ class _Runner:
         """Return `table` after all `processors`."""
         if not processors:
             return table
+        return self._chained(table, processors).gathered(Gathering(self.threads, self.cache))
+
+    def _chained(self, table: Table, processors: Sequence[Any]) -> Table:
         work = Workspace(threads=self.threads)
         if not all(isinstance(p, TableProcessor) for p in processors):
             return self._compute(table, processors, work)

@@ -14,11 +14,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..config import current_settings
+from ..cache import Cache
 from ..errors import ConfigError, Problem, UnknownNameError
 from .protocols import RowIndex
 
-__all__ = ["Block", "FieldsGroup", "Table", "as_slice", "hstack", "take_rows"]
+__all__ = ["Block", "FieldsGroup", "Gathering", "Table", "as_slice", "hstack", "take_rows"]
 
 FieldsGroup: TypeAlias = str | Sequence[str] | None
 """Column group of a processor: a name, several names, or None for all columns."""
@@ -26,6 +26,22 @@ FieldsGroup: TypeAlias = str | Sequence[str] | None
 
 _CHUNK = 4096
 _LARGE = 1 << 26  # bytes from which on threads are worth their while
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """How rows with gaps are gathered.
+
+    Attributes
+    ----------
+    threads : int
+        Threads for large matrices.
+    cache : Cache or None
+        Where large ones are shared between processes.
+    """
+
+    threads: int = 1
+    cache: Cache | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +60,8 @@ class Block:
         The table's rows in `values`; None means all of them in order.
     owned : bool
         True while `values` belongs to this table alone and may be written to.
+    gathering : Gathering
+        How rows with gaps are taken from `values`.
     """
 
     group: str
@@ -51,13 +69,14 @@ class Block:
     values: np.ndarray
     rows: np.ndarray | None = None
     owned: bool = False
+    gathering: Gathering = field(default=Gathering(), compare=False)
 
     def matrix(self, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Return the values of `rows` of the table: a read-only view where they are contiguous, else one gather."""
         chosen = rows if self.rows is None else self.rows[rows]
         if isinstance(chosen, np.ndarray):
             chosen = as_slice(chosen)
-        values = self.values[chosen] if isinstance(chosen, slice) else _gathered(self.values, chosen)
+        values = self.values[chosen] if isinstance(chosen, slice) else _gathered(self, chosen)
         values.flags.writeable = False
         return values
 
@@ -166,6 +185,10 @@ class Table:
         """Return the table with other blocks over the same rows."""
         return replace(self, blocks=tuple(blocks))
 
+    def gathered(self, how: Gathering) -> Table:
+        """Return the table whose rows are gathered as `how` says."""
+        return replace(self, blocks=tuple(replace(b, gathering=how) for b in self.blocks))
+
     def shared(self) -> Table:
         """Return the table as one that nobody may write to, at the start of a pipeline."""
         return replace(self, rows=None, blocks=tuple(replace(b, owned=False) for b in self.blocks))
@@ -185,19 +208,20 @@ def hstack(blocks: Sequence[Block]) -> Block:
         raise ConfigError([Problem("no columns to join")])
     values = np.hstack([b.matrix() for b in blocks])
     values.flags.writeable = False
-    return Block(blocks[0].group, tuple(n for b in blocks for n in b.names), values)
+    names = tuple(n for b in blocks for n in b.names)
+    return Block(blocks[0].group, names, values, gathering=blocks[0].gathering)
 
 
-def _gathered(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _gathered(block: Block, rows: np.ndarray) -> np.ndarray:
     from .gathered import gather  # which gathers with `take_rows`
 
-    return gather(values, rows)
+    return gather(block.values, rows, block.gathering)
 
 
-def take_rows(values: np.ndarray, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+def take_rows(values: np.ndarray, rows: np.ndarray, out: np.ndarray | None = None, *, threads: int = 1) -> np.ndarray:
     """Return the rows of a matrix, gathered into `out` or a new array in chunks that stay in a core's cache.
 
-    A large matrix is gathered by as many threads as the settings allow.
+    A large matrix is gathered by `threads` threads.
     """
     found = np.empty((len(rows), values.shape[1]), dtype=values.dtype) if out is None else out
 
@@ -206,8 +230,7 @@ def take_rows(values: np.ndarray, rows: np.ndarray, out: np.ndarray | None = Non
         np.take(values, rows[part], axis=0, out=found[part], mode="clip")
 
     starts = range(0, len(rows), _CHUNK)
-    threads = current_settings().threads if found.nbytes > _LARGE else 1
-    if threads == 1:
+    if threads == 1 or found.nbytes <= _LARGE:
         for start in starts:
             gather(start)
     else:

@@ -341,7 +341,7 @@ def _gather(blocks: Sequence[Block], rows: slice, order: np.ndarray) -> np.ndarr
         if block.rows is not None:
             chosen = block.rows[chosen]
         stop = start + len(block.names)
-        take_rows(block.values, chosen, values[:, start:stop])
+        take_rows(block.values, chosen, values[:, start:stop], threads=block.gathering.threads)
         start = stop
     return values
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..config import Settings
 from ..errors import ConfigError, MissingExtraError, Problem, QnbError, UnknownNameError
 from ..rundir import stages_of
 from ..task.component import build_component, extend_imports, resolve
@@ -41,7 +42,7 @@ class Parts:
     stages: tuple[str, ...]
 
 
-def build_parts(task: Task, *, recorder: Any) -> Parts:
+def build_parts(task: Task, *, recorder: Any, settings: Settings) -> Parts:
     """Construct model, dataset, reweighter and records.
 
     Parameters
@@ -50,6 +51,8 @@ def build_parts(task: Task, *, recorder: Any) -> Parts:
         The validated task.
     recorder : Recorder
         Injected into records that take it.
+    settings : Settings
+        Injected into the dataset and records that take them: where the data is.
 
     Raises
     ------
@@ -59,9 +62,9 @@ def build_parts(task: Task, *, recorder: Any) -> Parts:
     extend_imports(task.imports)
     _check_families(task)
     model = _build(task, task.model, "task.model", "model")
-    dataset = _build(task, task.dataset, "task.dataset", "dataset")
+    dataset = _build(task, task.dataset, "task.dataset", "dataset", inject={"settings": settings})
     reweighter = _build(task, task.reweighter, "task.reweighter", "reweighter") if task.reweighter else None
-    known = {"model": model, "dataset": dataset, "recorder": recorder}
+    known = {"model": model, "dataset": dataset, "recorder": recorder, "settings": settings}
     steps = []
     for number, config in enumerate(task.records):
         filled = _fill(config, {"<MODEL>": model, "<DATASET>": dataset})

@@ -87,7 +87,7 @@ def run_task(
         resume=resume,
     )  # fmt: skip
     began = time.perf_counter()
-    parts = build_parts(task, recorder=recorder)
+    parts = build_parts(task, recorder=recorder, settings=settings)
     with _stage("data", emit):
         _warm_up(parts.model, context)
         _load(parts.dataset, context)

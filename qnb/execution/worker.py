@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import events as ev
-from ..config import use_settings
+from ..config import settings_of_run, use_settings
 from ..errors import ConfigError, QnbError, RecorderError, RunStopped
 from ..journal import JournalWriter
 from ..machine import boot_id, process_id
@@ -59,6 +59,9 @@ class Place:
         1 for the first try.
     own_process : bool
         The process is a worker's: its standard output belongs to the run, modules of the user may be dropped.
+    alone : bool
+        No other run shares the process, so that settings, logs and warnings of all its threads are the run's; True
+        for a worker's.
     """
 
     worker: str = ""
@@ -66,6 +69,7 @@ class Place:
     memory_limit: int = 0
     attempt: int = 1
     own_process: bool = False
+    alone: bool = False
 
 
 def execute_run(
@@ -182,8 +186,12 @@ def _end(
 
 @contextmanager
 def _surroundings(request: Request, directory: RunDir, emit: ev.Emit, place: Place) -> Iterator[None]:
-    """Logs, output, resources and the notebook's classes, in place during the run."""
+    """Settings, logs, output, resources and the notebook's classes, in place during the run."""
     with ExitStack() as stack:
+        if place.own_process or place.alone:
+            use_settings(request.settings)
+        else:
+            stack.enter_context(settings_of_run(request.settings))
         if place.own_process:
             stack.enter_context(output_as_log(directory.log_path, emit))
             folders: list[str | Path] = [request.settings.work_dir, request.task.base_dir, *request.task.imports]
@@ -229,14 +237,14 @@ def busy() -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the directory that is named on the command line; exit status 0 finished, 1 failed, 2 stopped."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    result = execute_run(RunDir(Path(arguments[0])))
+    result = execute_run(RunDir(Path(arguments[0])), place=Place(alone=True))
     return {"finished": 0, "failed": 1}.get(result["status"], 2)
 
 
 def _run(
     request: Request, directory: RunDir, emit: ev.Emit, stop: Callable[[], bool], place: Place
 ) -> tuple[Outcome, str]:
-    settings = use_settings(request.settings)
+    settings = request.settings
     experiment = request.task.experiment or settings.experiment
     with _recording(request, directory, experiment, again=place.attempt > 1 or request.resume):
         recorder = R.get_recorder()

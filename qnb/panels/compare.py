@@ -16,8 +16,8 @@ import numpy as np
 
 from ..errors import ConfigError, RecorderError
 from ..metrics.rows import row_correlation
+from ..recorder import R, Recorder
 from ..recorder.base import RunInfo, Store
-from ..recorder.recorder import Recorder
 from .measures import HEADLINE, measure_of
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def load_part(store: Store, run: RunInfo, label: str, *, deep: bool = True) -> R
     deep : bool
         Also returns and predictions; without it only what the store's tables say.
     """
-    recorder = Recorder(store, run)
+    recorder = Recorder(store, run, R.settings)
     metrics = dict(run.metrics)
     if run.seconds is not None:
         metrics["seconds"] = run.seconds

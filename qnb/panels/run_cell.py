@@ -6,8 +6,8 @@ import shlex
 
 from ..errors import ConfigError, RecorderError
 from ..handle import RunHandle
+from ..recorder import R, Recorder
 from ..recorder.base import RefusedError, RunInfo, Store
-from ..recorder.recorder import Recorder
 from ..task.spec import Task, load_task
 
 __all__ = ["run_cell", "task_cell"]
@@ -44,7 +44,7 @@ def _written(task: Task) -> str:
 
 def _recorded(run: RunInfo, store: Store) -> str:
     try:
-        return str(Recorder(store, run).load_object("task.yaml"))
+        return str(Recorder(store, run, R.settings).load_object("task.yaml"))
     except RecorderError as error:
         message = f"run {run.name!r} has no task.yaml: it was not made by a %%qtask cell, so there is no cell to copy"
         raise RefusedError(message) from error

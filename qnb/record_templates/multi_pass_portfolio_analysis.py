@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..config import Settings
 from ..errors import ConfigError, Problem
 from ..events import Emit, Event, Progress
 from ._base import Recorded
@@ -40,6 +41,8 @@ class MultiPassPortAnaRecord(PortAnaRecord):
         As in `PortAnaRecord`. The strategy must be a description with a ``signal``, which the scores take the place of.
     seed : int
         Seed of the shuffles.
+    settings : Settings, optional
+        As in `PortAnaRecord`.
     """
 
     def __init__(
@@ -55,10 +58,11 @@ class MultiPassPortAnaRecord(PortAnaRecord):
         model: Any = None,
         dataset: Any = None,
         seed: int = 0,
+        settings: Settings | None = None,
     ) -> None:
         super().__init__(
             recorder, config, risk_analysis_freq, indicator_analysis_freq, indicator_analysis_method, skip_existing,
-            model, dataset,
+            model, dataset, settings,
         )  # fmt: skip
         self.pass_num = pass_num
         self.shuffle_init_score = shuffle_init_score

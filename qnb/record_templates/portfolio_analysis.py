@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..backtest import BacktestResult, indicator_analysis
 from ..backtest.config import DEFAULT_CONFIG, backtest_from_config
-from ..config import current_settings
+from ..config import Settings
+from ..data.facade import D
 from ..data.provider import open_store
 from ..errors import ConfigError, Problem
 from ..events import Emit, LogLine, Progress
@@ -49,10 +50,8 @@ class PortAnaRecord(RecordTemplate):
     model, dataset : object, optional
         For strategies whose constructor takes them.
 
-    Notes
-    -----
-    The market data is that of `qnb.init`, or of the run's settings in a worker: a record is made from a configuration,
-    which cannot hold a store.
+    settings : Settings, optional
+        Where the market data is, and the region's defaults; given in a run, else those of `qnb.init`.
     """
 
     artifact_path: ClassVar[str] = "portfolio_analysis"
@@ -68,8 +67,10 @@ class PortAnaRecord(RecordTemplate):
         skip_existing: bool = False,
         model: Any = None,
         dataset: Any = None,
+        settings: Settings | None = None,
     ) -> None:
         super().__init__(recorder, skip_existing)
+        self.settings = settings
         self.config = DEFAULT_CONFIG if config is None else config
         self.risk_analysis_freq = risk_analysis_freq
         self.indicator_analysis_freq = indicator_analysis_freq
@@ -105,7 +106,7 @@ class PortAnaRecord(RecordTemplate):
 
     def backtest(self, pred: pd.DataFrame, *, config: Mapping[str, Any] | None = None, emit: Emit) -> BacktestResult:
         """Backtest `pred`, by default as the record's own configuration says; days done go to `emit`."""
-        settings = current_settings()
+        settings = D.settings if self.settings is None else self.settings
         inject = {k: v for k, v in (("model", self.model), ("dataset", self.dataset)) if v is not None}
 
         def build(description: Any, family: str) -> Any:

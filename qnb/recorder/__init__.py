@@ -32,6 +32,6 @@ def replay_spool(path: str | os.PathLike[str], *, uri: str | None = None) -> int
     from .stores import open_store
 
     run_id, entries = read_spool(Path(path))
-    open_store(uri or R.get_uri()).log(run_id, entries)
+    open_store(R.settings.with_(recorder_uri=uri or R.get_uri()).tracking_uri).log(run_id, entries)
     Path(path).unlink()
     return len(entries)

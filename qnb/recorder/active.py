@@ -8,10 +8,12 @@ import os
 import signal
 import sys
 import threading
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from ..config import within_run
 from ..errors import RecorderError, RunStopped
 from .experiment import Experiment
 from .recorder import Recorder
@@ -24,19 +26,34 @@ _LOG = logging.getLogger("qnb.recorder")
 
 @dataclass(frozen=True, slots=True)
 class ActiveRun:
-    """A started run: its experiment, its recorder, the URI it is kept at, the thread that started it."""
+    """A started run.
+
+    Attributes
+    ----------
+    experiment, recorder, uri
+        What was started, and where it is kept.
+    thread : Thread
+        Who started it.
+    shared : bool
+        Whether threads without a run of their own may log to it; not to one that runs beside others in the process.
+    root : str
+        Id of the outermost run that it is nested in; its own without one.
+    """
 
     experiment: Experiment
     recorder: Recorder
     uri: str
-    thread: int
+    thread: threading.Thread
+    shared: bool
+    root: str
 
 
 class ActiveRuns:
-    """A stack of runs that knows threads.
+    """The runs that were started and have not ended, by context.
 
-    A call from a thread goes to the run that this thread started last; from a thread that started none, to the one that
-    was started last by any, so helper threads log to the run they belong to.
+    A call goes to the run that its context started last, then to the one that its thread did (cells of a notebook may
+    have contexts of their own). From a thread that started none it goes to the shared one, if there is only one besides
+    those nested in it, so helper threads log to the run they belong to and never to another one.
 
     While there is a run, SIGTERM leaves the program like an exception, so that runs end and are written first; then the
     process ends by the signal. Runs that nobody ended end with the process.
@@ -44,6 +61,7 @@ class ActiveRuns:
 
     def __init__(self) -> None:
         self._stack: list[ActiveRun] = []
+        self._chain: ContextVar[tuple[ActiveRun, ...]] = ContextVar("qnb_active_runs", default=())
         self._lock = threading.RLock()
         self._at_exit = False
         self._old_handler: Any = None
@@ -55,18 +73,32 @@ class ActiveRuns:
             return list(self._stack)
 
     def mine(self) -> ActiveRun | None:
-        """Return the run that this thread started last."""
-        here = threading.get_ident()
-        return next((a for a in reversed(self.all()) if a.thread == here), None)
+        """Return the run that this context, or else this thread, started last."""
+        active = self.all()
+        found = next((a for a in reversed(self._chain.get()) if a in active), None)
+        if found is not None or within_run():
+            return found
+        here = threading.current_thread()
+        return next((a for a in reversed(active) if a.shared and a.thread is here), None)
 
     def current(self) -> ActiveRun | None:
-        """Return the run that a call from this thread goes to."""
-        return self.mine() or next(iter(reversed(self.all())), None)
+        """Return the run that a call from here goes to."""
+        found = self.mine()
+        shared = self.shared()
+        return shared[-1] if found is None and len({a.root for a in shared}) == 1 else found
 
-    def push(self, experiment: Experiment, recorder: Recorder, uri: str) -> None:
-        """Add a run that was started by this thread."""
+    def shared(self) -> list[ActiveRun]:
+        """Return the runs that threads without a run of their own may log to, the newest last."""
+        return [] if within_run() else [a for a in self.all() if a.shared]
+
+    def push(self, experiment: Experiment, recorder: Recorder, uri: str, *, shared: bool) -> None:
+        """Add a run that was started here."""
+        parent = self.mine()
+        root = parent.root if parent is not None else recorder.id
+        active = ActiveRun(experiment, recorder, uri, threading.current_thread(), shared, root)
+        self._chain.set((*self._chain.get(), active))
         with self._lock:
-            self._stack.append(ActiveRun(experiment, recorder, uri, threading.get_ident()))
+            self._stack.append(active)
             if not self._at_exit:
                 self._at_exit = True
                 atexit.register(self._end_all)
@@ -109,6 +141,7 @@ class ActiveRuns:
             if active not in self._stack:
                 return False
             self._stack.remove(active)
+            self._chain.set(tuple(a for a in self._chain.get() if a in self._stack))
             main = threading.current_thread() is threading.main_thread()
             if main and not self._stack and self._old_handler is not None:
                 signal.signal(signal.SIGTERM, self._old_handler)

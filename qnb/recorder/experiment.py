@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..config import Settings
 from ..errors import RecorderError, nearest
 from .base import STATUSES, ExperimentInfo, RefusedError, RunInfo, Store
 from .recorder import Recorder
@@ -40,9 +41,10 @@ class Experiment:
 
     RT_D, RT_L = "dict", "list"
 
-    def __init__(self, store: Store, info: ExperimentInfo) -> None:
+    def __init__(self, store: Store, info: ExperimentInfo, settings: Settings) -> None:
         self._store = store
         self._info = info
+        self._settings = settings
         self.id = info.id
         self.name = info.name
         self.active_recorder: Recorder | None = None
@@ -202,7 +204,7 @@ class Experiment:
 
     def _create(self, name: str | None, tags: Mapping[str, str], status: str) -> Recorder:
         info = self._store.create_run(self._info, str(name or DEFAULT_RECORDER), tags=tags, status=status)
-        return Recorder(self._store, info)
+        return Recorder(self._store, info, self._settings)
 
     def _known(self, recorder_id: str | None, recorder_name: str | None) -> Recorder | None:
         if recorder_id is not None:
@@ -218,7 +220,9 @@ class Experiment:
 
     def _recorder(self, info: RunInfo) -> Recorder:
         active = self.active_recorder
-        return active if active is not None and active.id == info.run_id else Recorder(self._store, info)
+        return (
+            active if active is not None and active.id == info.run_id else Recorder(self._store, info, self._settings)
+        )
 
     def _missing(self, what: str | None) -> RecorderError:
         runs = self._search(max_results=200)

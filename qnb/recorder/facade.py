@@ -1,19 +1,21 @@
 """`R`: the facade over experiments and runs that notebooks, scripts and models use.
 
 It sits at the edge: the store comes from the settings of `qnb.init`, or from `set_uri`, `uri_context` or ``uri=``;
-everything else is `Experiment` and `Recorder`.
+everything else is `Experiment` and `Recorder`. `set_uri` is for the whole process as `qnb.init` is; `uri_context` and
+the active run are of the context they are opened in, so threads do not see each other's.
 
-A run that is started inside another one of the same thread is nested in it (see `qnb.recorder.active`).
+A run that is started inside another one of the same context is nested in it (see `qnb.recorder.active`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import current_settings
+from ..config import Settings, current_settings, within_run
 from ..errors import RecorderError
 from .active import ActiveRun, ActiveRuns
 from .base import Store
@@ -40,7 +42,8 @@ class RecorderFacade:
     """
 
     def __init__(self) -> None:
-        self._uri: str | None = None
+        self._set: str | None = None
+        self._within: ContextVar[str | None] = ContextVar("qnb_uri", default=None)
         self._runs = ActiveRuns()
 
     @contextmanager
@@ -107,16 +110,16 @@ class RecorderFacade:
         with self.uri_context(place) if place is not None else _nothing():
             store_uri = self.get_uri()
             if experiment_id is None and experiment_name is None and parent is not None and parent.uri == store_uri:
-                experiment = Experiment(open_store(store_uri), parent.experiment._info)
+                experiment = Experiment(self._store, parent.experiment._info, self.settings)
             else:
                 experiment = self._experiment(
                     experiment_id,
-                    experiment_name or (None if experiment_id else current_settings().experiment),
+                    experiment_name or (None if experiment_id else self.settings.experiment),
                     create=True,
                 )
         within = parent.recorder if parent is not None and parent.uri == store_uri else None
         recorder = experiment.start(recorder_id=recorder_id, recorder_name=recorder_name, resume=resume, parent=within)
-        self._runs.push(experiment, recorder, store_uri)
+        self._runs.push(experiment, recorder, store_uri, shared=not within_run())
         return experiment
 
     def end_exp(self, recorder_status: str = Recorder.STATUS_FI) -> None:
@@ -157,7 +160,7 @@ class RecorderFacade:
         if experiment_id is None and experiment_name is None:
             if active is not None:
                 return active.experiment
-            experiment_name = current_settings().experiment
+            experiment_name = self.settings.experiment
         if start and active is None:
             return self.start_exp(experiment_id=experiment_id, experiment_name=experiment_name)
         return self._experiment(experiment_id, experiment_name, create=create)
@@ -165,7 +168,7 @@ class RecorderFacade:
     def list_experiments(self) -> dict[str, Experiment]:
         """Return all experiments by name."""
         store = self._store
-        return {e.name: self._adopt(Experiment(store, e)) for e in store.experiments()}
+        return {e.name: self._adopt(Experiment(store, e, self.settings)) for e in store.experiments()}
 
     def delete_exp(self, experiment_id: str | None = None, experiment_name: str | None = None) -> None:
         """Delete an experiment with its runs; artifacts stay until ``mlflow gc``, the name is free at once.
@@ -247,7 +250,7 @@ class RecorderFacade:
                     return active.recorder
             if experiment_id is None and experiment_name is None:
                 store = self._store
-                return Recorder(store, store.run(recorder_id))
+                return Recorder(store, store.run(recorder_id), self.settings)
         experiment = self.get_exp(experiment_id=experiment_id, experiment_name=experiment_name, create=False)
         return experiment.get_recorder(recorder_id, recorder_name, create=False)
 
@@ -261,24 +264,27 @@ class RecorderFacade:
 
     def get_uri(self) -> str:
         """Return the tracking URI in use: of `uri_context`, of the active run, of `set_uri`, of the settings."""
-        if self._uri is not None:
-            return self._uri
-        active = self._runs.current()
-        return active.uri if active is not None else current_settings().tracking_uri
+        within, active = self._within.get(), self._runs.current()
+        if within is not None:
+            return within
+        if active is not None:
+            return active.uri
+        return self.settings.tracking_uri if self._set is None or within_run() else self._set
 
     def set_uri(self, uri: str | None) -> None:
         """Use another store from now on; None goes back to the settings'."""
         self.refuse_while_active()
-        self._uri = uri
+        self._set = uri
 
     @contextmanager
     def uri_context(self, uri: str) -> Iterator[RecorderFacade]:
-        """Use another store within a block."""
-        old, self._uri = self._uri, uri
+        """Use another store within a block; other threads go on with theirs."""
+        old = self._within.get()
+        self._within.set(uri)
         try:
             yield self
         finally:
-            self._uri = old
+            self._within.set(old)
 
     def save_objects(
         self, local_path: str | Path | None = None, artifact_path: str | None = None, **objects: Any
@@ -313,18 +319,23 @@ class RecorderFacade:
         self._started().set_tags(**tags)
 
     def refuse_while_active(self) -> None:
-        """Raise `RecorderError` while a run is active, naming it."""
-        actives = self._runs.all()
-        if actives:
-            active = actives[-1]
+        """Raise `RecorderError` while a run is active that a call from here may go to, naming it."""
+        active = self._runs.mine() or next(reversed(self._runs.shared()), None)
+        if active is not None:
             raise RecorderError(
                 f"run {active.recorder.name!r} of experiment {active.experiment.name!r} is active; end it first (leave "
                 "its `with R.start` block, or call R.end_exp()), else its records would be torn between two stores"
             )
 
     @property
+    def settings(self) -> Settings:
+        """The settings in force: of the run in whose context this is asked, else of `qnb.init`."""
+        return current_settings()
+
+    @property
     def _store(self) -> Store:
-        return open_store(self.get_uri())
+        settings = self.settings
+        return open_store(settings.with_(recorder_uri=self.get_uri()).tracking_uri, cache_dir=settings.cache_dir)
 
     @property
     def _current(self) -> ActiveRun:
@@ -336,8 +347,12 @@ class RecorderFacade:
         return active
 
     def _started(self) -> Recorder:
-        active = self._runs.current()
-        if active is None:
+        if self._runs.current() is None:
+            if self._runs.shared():
+                raise RecorderError(
+                    "several runs are active and this thread belongs to none of them; log with the run's own recorder "
+                    "(R.get_recorder() where it was started), or start the thread in a copy of its context"
+                )
             self.start_exp()
         return self._current.recorder
 
@@ -353,7 +368,7 @@ class RecorderFacade:
                 tail = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names[:20]) or 'none'}"
                 raise RecorderError(f"no experiment {name if id is None else id!r} in {masked(store.uri)}; {tail}")
             found = store.create_experiment(str(name))
-        return self._adopt(Experiment(store, found))
+        return self._adopt(Experiment(store, found, self.settings))
 
     def _adopt(self, experiment: Experiment) -> Experiment:
         """Tell the experiment of its active run."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..errors import UnknownNameError
 from .base import RefusedError, RunInfo, Store
-from .stores import THROUGH_MLFLOW, open_store, resolved
+from .stores import THROUGH_MLFLOW, open_store
 from .uris import sqlite_path
 
 __all__ = ["existing_store", "find_run", "list_runs"]
@@ -89,7 +89,7 @@ def find_run(uri: str, ref: str) -> RunInfo:
 
 def existing_store(uri: str) -> Store | None:
     """Return the store at `uri`; None for an SQLite file that is not there, which reading does not make."""
-    path = sqlite_path(resolved(uri).removeprefix(THROUGH_MLFLOW))
+    path = sqlite_path(uri.removeprefix(THROUGH_MLFLOW))
     return None if path is not None and not path.exists() else open_store(uri)
 
 

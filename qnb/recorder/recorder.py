@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import current_settings
+from ..config import Settings
 from ..errors import RecorderError, nearest
 from .artifacts import artifact_path as normal_path
 from .base import (
@@ -38,7 +38,7 @@ from .environment import command_line, environment_files, environment_params, en
 from .names import legal_name
 from .objects import Saved, find_artifact, load_object, save_object
 from .spool import Spool
-from .stores import is_own
+from .stores import THROUGH_MLFLOW
 from .uris import masked
 from .writer import Writer
 
@@ -55,6 +55,13 @@ class Recorder:
 
     Made by `Experiment` and `R`, not by hand.
 
+    Parameters
+    ----------
+    store, info
+        The store and what it says of the run.
+    settings : Settings
+        Whose store is the user's own; the working folder.
+
     Attributes
     ----------
     id, name, experiment_id : str
@@ -63,9 +70,10 @@ class Recorder:
 
     STATUS_S, STATUS_R, STATUS_FI, STATUS_FA = STATUSES
 
-    def __init__(self, store: Store, info: RunInfo) -> None:
+    def __init__(self, store: Store, info: RunInfo, settings: Settings) -> None:
         self._store = store
         self._run = info
+        self._settings = settings
         self._writer: Writer | None = None
         self._surveyor: threading.Thread | None = None
         self._params: dict[str, str] = {}
@@ -159,7 +167,7 @@ class Recorder:
         before = self._run
         self._run = self._store.run(self.id)
         self._params = dict(self._run.params)
-        spool = Spool(current_settings().work_dir / ".qnb" / "unwritten", run_id=self.id, uri=self._store.uri)
+        spool = Spool(self._settings.work_dir / ".qnb" / "unwritten", run_id=self.id, uri=self._store.uri)
         self._writer = Writer(lambda entries: self._store.log(self.id, entries), spool=spool)
         _started.add(self.id)
         resumed = before.end is not None or "cmd-sys.argv" in self._params
@@ -322,7 +330,7 @@ class Recorder:
             When there is no such artifact (with the nearest), or it may not or cannot be read.
         """
         path = self._find(name)
-        own = trust if trust is not None else self.id in _started or is_own(self._store.uri)
+        own = trust if trust is not None else self._is_own
         with tempfile.TemporaryDirectory(prefix="qnb-") as scratch:
             return load_object(self._store.fetch(self.id, path, Path(scratch)), trusted=own)
 
@@ -365,6 +373,13 @@ class Recorder:
     def list_files(self) -> list[ArtifactInfo]:
         """Return every file of the run with its size, and each folder before what is in it."""
         return list(self._below(""))
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether the store is that of the settings, or the run of this process: what it holds is the user's own."""
+        uri = self._store.uri
+        own, found = (u.removeprefix(THROUGH_MLFLOW) for u in (self._settings.tracking_uri, uri))
+        return self.id in _started or uri.startswith("memory:") or own == found
 
     def _below(self, folder: str) -> Iterator[ArtifactInfo]:
         for entry in sorted(self._store.files(self.id, folder), key=lambda a: (a.is_dir, a.path)):
@@ -442,7 +457,7 @@ class Recorder:
     def _survey(self) -> None:
         """Save packages and uncommitted code; what fails here is told and fails nothing."""
         try:
-            texts, commit = environment_files(current_settings().work_dir)
+            texts, commit = environment_files(self._settings.work_dir)
             for name, text in texts.items():
                 self._put(text, name, "")
             if commit:

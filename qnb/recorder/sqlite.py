@@ -80,10 +80,13 @@ class SqliteStore:
     ----------
     path : Path
         The file; made, with its folder, when missing. Artifacts of new experiments go to ``mlruns`` beside it.
+    cache_dir : Path, optional
+        Where the empty file is that a new one is a copy of.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cache_dir: Path | None = None) -> None:
         self.path = path
+        self._cache_dir = cache_dir
         self.uri = f"sqlite:///{path}"
         self.artifact_root = path.parent / "mlruns"
         self._lock = threading.RLock()
@@ -326,7 +329,7 @@ class SqliteStore:
         return found
 
     def _open(self) -> sqlite3.Connection:
-        new_store(self.path, self.artifact_root)
+        new_store(self.path, self.artifact_root, self._cache_dir)
         return sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
     def _connected(self) -> sqlite3.Connection:

@@ -5,53 +5,45 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from pathlib import Path
 
-from ..config import current_settings
 from .base import Store
 from .uris import sqlite_path
 
-__all__ = ["is_own", "open_store", "resolved"]
+__all__ = ["THROUGH_MLFLOW", "open_store"]
 
 THROUGH_MLFLOW = "mlflow+"
 _stores: dict[tuple[str, int], Store] = {}
 _lock = threading.Lock()
 
 
-def open_store(uri: str) -> Store:
+def open_store(uri: str, *, cache_dir: Path | None = None) -> Store:
     """Return the store at `uri`.
 
     Parameters
     ----------
     uri : str
         ``sqlite:///file``, made when missing; ``memory:NAME`` for tests; else any MLflow tracking URI. ``mlflow+``
-        before an SQLite URI has it written by MLflow's client.
+        before an SQLite URI has it written by MLflow's client. See `Settings.tracking_uri`.
+    cache_dir : Path, optional
+        Where the empty file is that a new SQLite store is a copy of.
 
     Raises
     ------
     RecorderError
         When it cannot be reached.
     """
-    uri = resolved(uri)
-    path = sqlite_path(uri.removeprefix(THROUGH_MLFLOW))
+    head = THROUGH_MLFLOW if uri.startswith(THROUGH_MLFLOW) else ""
+    path = sqlite_path(uri.removeprefix(head))
+    if path is not None:  # a store has one name, whichever way it was written
+        _, mark, query = uri.partition("?")
+        uri = f"{head}sqlite:///{path}{mark}{query}"
     key = (uri, os.getpid())  # a connection does not survive a fork
     with _lock:
         store = _stores.get(key)
         if store is None or (path is not None and not path.exists()):
-            store = _stores[key] = _open(uri)
+            store = _stores[key] = _open(uri, cache_dir)
         return store
-
-
-def resolved(uri: str) -> str:
-    """Return `uri` with a relative SQLite path made absolute from the settings' working folder."""
-    head = THROUGH_MLFLOW if uri.startswith(THROUGH_MLFLOW) else ""
-    plain = uri.removeprefix(head)
-    return head + (current_settings().with_(recorder_uri=plain).tracking_uri if plain.startswith("sqlite:") else plain)
-
-
-def is_own(uri: str) -> bool:
-    """Return whether `uri` is the store of the settings, or this process's memory; what it holds is the user's own."""
-    own, found = (resolved(u).removeprefix(THROUGH_MLFLOW) for u in (current_settings().recorder_uri, uri))
-    return uri.startswith("memory:") or own == found
 
 
 @atexit.register
@@ -62,7 +54,7 @@ def _close_all() -> None:
             close()
 
 
-def _open(uri: str) -> Store:
+def _open(uri: str, cache_dir: Path | None) -> Store:
     if uri.startswith("memory:"):
         from .memory import MemoryStore
 
@@ -73,9 +65,9 @@ def _open(uri: str) -> Store:
         from .sqlite import SqliteStore, fits
         from .template import new_store
 
-        new_store(path, path.parent / "mlruns")
+        new_store(path, path.parent / "mlruns", cache_dir)
         if plain == uri and fits(path):
-            return SqliteStore(path)
+            return SqliteStore(path, cache_dir)
     from .mlflow import MlflowStore
 
     return MlflowStore(plain)

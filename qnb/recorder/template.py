@@ -17,7 +17,7 @@ import threading
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ..config import current_settings
+from ..config import default_cache_dir
 from ..errors import RecorderError
 
 __all__ = ["new_store", "prepare"]
@@ -26,7 +26,7 @@ LOCK_SECONDS = 120.0
 MAKE_SECONDS = 120.0
 
 
-def new_store(path: Path, artifact_root: Path) -> None:
+def new_store(path: Path, artifact_root: Path, cache_dir: Path | None = None) -> None:
     """Make the store `path` if there is none; safe when several processes ask at once.
 
     Parameters
@@ -35,6 +35,8 @@ def new_store(path: Path, artifact_root: Path) -> None:
         The SQLite file.
     artifact_root : Path
         Folder for the artifacts of MLflow's default experiment.
+    cache_dir : Path, optional
+        Where the empty store is kept; default: the cache folder that the environment names.
 
     Raises
     ------
@@ -45,13 +47,13 @@ def new_store(path: Path, artifact_root: Path) -> None:
         if _exists(path):
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        _copy(_empty_store(), path, artifact_root)
+        _copy(_empty_store(cache_dir), path, artifact_root)
     except OSError as error:
         reason = error.strerror or str(error)
         raise RecorderError(f"cannot make the store {path}: {reason}; give another place, e.g. with --uri") from error
 
 
-def prepare() -> None:
+def prepare(cache_dir: Path | None = None) -> None:
     """Have MLflow make the empty store in the background, if this machine has none yet; returns at once.
 
     For whoever knows early that there will be a run. A store that is asked for meanwhile waits for it.
@@ -59,7 +61,7 @@ def prepare() -> None:
 
     def work() -> None:
         with contextlib.suppress(RecorderError, OSError):  # told to whoever asks for the store
-            _empty_store()
+            _empty_store(cache_dir)
 
     threading.Thread(target=work, name="qnb-recorder-prepare", daemon=True).start()
 
@@ -87,12 +89,12 @@ def _copy(source: Path, path: Path, artifact_root: Path) -> None:
                 os.replace(fresh, path)
 
 
-def _empty_store() -> Path:
+def _empty_store(cache_dir: Path | None) -> Path:
     """Return the empty store of the installed MLflow version, made by the first process that needs it."""
     from filelock import FileLock, Timeout
 
     try:
-        made = current_settings().cache_dir / "mlflow" / f"empty-{version('mlflow')}.db"
+        made = (cache_dir or default_cache_dir()) / "mlflow" / f"empty-{version('mlflow')}.db"
     except PackageNotFoundError as error:
         raise RecorderError("mlflow is not installed; install it with: pip install mlflow") from error
     if _exists(made):

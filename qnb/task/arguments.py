@@ -26,7 +26,8 @@ from .types import misfit
 __all__ = ["INJECTED", "Inspected", "check_component", "inspect_component", "unknown_key"]
 
 INJECTED: Mapping[str, frozenset[str]] = {
-    "record": frozenset({"recorder", "model", "dataset"}),
+    "record": frozenset({"recorder", "model", "dataset", "settings"}),
+    "dataset": frozenset({"settings"}),
     "processor": frozenset({"fit_start_time", "fit_end_time"}),
     "strategy": frozenset({"signal"}),
     "signal": frozenset({"model", "dataset"}),

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config import Settings, use_settings
+from ..config import Settings
 from ..errors import RecorderError
 from ..files import write_atomically
-from ..recorder import R
 from ..recorder.base import PARAM_LIMIT, Entry, MetricPoint, ParamSet, TagSet
+from ..recorder.experiment import Experiment
 from ..recorder.names import legal_name
 from ..recorder.stores import open_store
 from .plan import StudyPlan
@@ -47,10 +47,9 @@ class Keeper:
 
     def __init__(self, folder: Path, plan: StudyPlan, settings: Settings, study_id: str, warn: Any) -> None:
         self._folder, self._plan, self._id, self._warn = folder, plan, study_id, warn
-        use_settings(settings)
         self.experiment_name = plan.task.experiment or settings.experiment
-        self._store = open_store(settings.tracking_uri)
-        self._experiment = R.get_exp(experiment_name=self.experiment_name, create=True)
+        self._store = open_store(settings.tracking_uri, cache_dir=settings.cache_dir)
+        self._experiment = Experiment(self._store, self._store.create_experiment(self.experiment_name), settings)
         self._parent = self._open_parent()
         self._runs: dict[int, str] = {}
         self._unended: set[int] = set()

@@ -104,7 +104,7 @@ class PreparedData:
     def _make(self, task: Task, number: int, key: str, emit: Emit) -> Prepared:
         extend_imports(task.imports)
         if self._validation.kind == "holdout":
-            dataset = _build(task, task.dataset)
+            dataset = self._build(task, task.dataset)
             segment = self._validation.segment
             _load(dataset, emit)
         else:
@@ -116,7 +116,7 @@ class PreparedData:
 
     def _fold(self, task: Task, number: int, emit: Emit) -> Any:
         """Return the dataset of a fold: its processors, too, are fitted on the fold's own days."""
-        first = _build(task, task.dataset)
+        first = self._build(task, task.dataset)
         segments = first.segments
         calendar = open_store(self._settings).calendar
         region = days_of(calendar, segments["train"][0], segments["valid"][1])
@@ -127,9 +127,13 @@ class PreparedData:
         )
         fold = folds[number]
         description = _with_fold(task.dataset, fold, days)
-        dataset = _build(task, description)
+        dataset = self._build(task, description)
         _load(dataset, emit)
         return dataset if len(fold.train) == 1 else _SplitTraining(dataset, [_dates(days, s) for s in fold.train])
+
+    def _build(self, task: Task, description: Any) -> Any:
+        base = Path(task.base_dir) if task.base_dir else None
+        return build_component(description, "dataset", inject={"settings": self._settings}, base_dir=base)
 
 
 class _SplitTraining:
@@ -163,10 +167,6 @@ class _SplitTraining:
         import pandas as pd
 
         return pd.concat([self._dataset.prepare(s, col_set=col_set, data_key=data_key, **fetch) for s in self._spans])
-
-
-def _build(task: Task, description: Any) -> Any:
-    return build_component(description, "dataset", base_dir=Path(task.base_dir) if task.base_dir else None)
 
 
 def _load(dataset: Any, emit: Emit) -> None:

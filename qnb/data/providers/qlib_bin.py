@@ -65,7 +65,9 @@ class QlibBinStore:
                 f"no market data at {self.path}: it {what}; "
                 f"set provider_uri to a data folder, or to 'demo' for the embedded market"
             )
-        self.calendar: np.ndarray = read_calendar(self.path / "calendars" / f"{self.freq}.txt")
+        self._calendar_file = self.path / "calendars" / f"{self.freq}.txt"
+        self._calendar_time = _time_of(self._calendar_file)
+        self.calendar: np.ndarray = read_calendar(self._calendar_file)
         self._features = self.path / "features"
         self._suffix = f".{self.freq}.bin"
         self._folders: tuple[int, dict[str, str]] | None = None
@@ -78,6 +80,11 @@ class QlibBinStore:
 
     def __repr__(self) -> str:
         return f"QlibBinStore({str(self.path)!r}, freq={self.freq!r})"
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the calendar is still the one that was read: an update of the data writes it anew."""
+        return _time_of(self._calendar_file) == self._calendar_time
 
     @property
     def fingerprint(self) -> str:
@@ -338,3 +345,11 @@ def _stat_lines(folder: Path | str, suffix: str, seen: dict[str, tuple[int, int]
         lines.append(f"{entry.name}\0{stat.st_size}\0{stat.st_mtime_ns}")
     lines.sort()
     return "\n".join(lines).encode()
+
+
+def _time_of(path: Path) -> int:
+    """Return when a file was changed; 0 for one that is not there, which reading it tells."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -17,7 +17,7 @@ from qnb.data.feature_sets import alpha158, alpha360
 from qnb.data.handler import DataHandlerLP
 from qnb.data.handlers.alpha158 import Alpha158, Alpha158DL, Alpha158vwap
 from qnb.data.handlers.alpha360 import Alpha360, Alpha360DL, Alpha360vwap
-from qnb.data.loader import LoadContext, QlibDataLoader
+from qnb.data.loader import QlibDataLoader
 from qnb.data.processors.time_range_flt import TimeRangeFlt
 from qnb.data.provider import open_store
 from qnb.errors import ConfigError, DataError, EmptyDataError, ExpressionError, UnknownNameError
@@ -259,11 +259,10 @@ def test_what_cannot_be_loaded_says_why(small_market: Settings) -> None:
 
 
 def test_a_loader_by_itself(small_market: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qnb.data.loader.current_settings", lambda: small_market)
+    monkeypatch.setattr("qnb.config._current", small_market)
     frame = QlibDataLoader(FIELDS).load("all", "2020-03-01", "2020-03-31")
     assert frame.columns.tolist() == [("feature", "ROC5"), ("feature", "V3"), ("label", "Ref($close, -2)/$close")]
     swapped = QlibDataLoader(FIELDS, swap_level=False).load("all", "2020-03-01", "2020-03-31")
     assert swapped.index.names == ["instrument", "datetime"]
     flat = QlibDataLoader(["$close", "$open"]).load("all", "2020-03-01", "2020-03-31")
     assert flat.columns.tolist() == ["$close", "$open"]
-    assert LoadContext().threads == small_market.threads

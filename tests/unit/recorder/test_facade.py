@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from qnb.config import Settings, current_settings, use_settings
+from qnb.config import Settings, current_settings, settings_of_run, use_settings
 from qnb.errors import RecorderError, RunStopped
 from qnb.recorder.facade import RecorderFacade
 
@@ -27,6 +30,13 @@ def recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecorderFacade]:
     yield facade
     while facade._runs.all():
         facade.end_exp()
+
+
+def in_threads(*calls: Callable[[], None]) -> None:
+    """Make all calls at once, each in a thread of its own; what one raises is raised here."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        for done in [pool.submit(call) for call in calls]:
+            done.result(60)
 
 
 def test_without_names_the_settings_decide(recording: RecorderFacade) -> None:
@@ -107,6 +117,83 @@ def test_a_helper_thread_logs_to_the_run_that_is_active(recording: RecorderFacad
         thread.start()
         thread.join(10)
         assert recording.get_recorder().list_metrics() == {"helped": 1.0}
+
+
+def test_a_helper_of_several_runs_logs_to_none(recording: RecorderFacade) -> None:
+    errors: list[str] = []
+    both = threading.Barrier(2)
+
+    def run(name: str) -> None:
+        with recording.start(recorder_name=name):
+            both.wait(10)
+            if name == "r0":
+                helper = threading.Thread(target=help_)
+                helper.start()
+                helper.join(10)
+            both.wait(10)
+            assert recording.get_recorder().list_metrics() == {}
+
+    def help_() -> None:
+        with pytest.raises(RecorderError) as caught:
+            recording.log_metrics(helped=1.0)
+        errors.append(str(caught.value))
+
+    in_threads(*(partial(run, f"r{k}") for k in range(2)))
+    assert len(errors) == 1
+    assert "belongs to none of them" in errors[0]
+
+
+def test_a_run_that_shares_the_process_is_seen_in_its_context_alone(recording: RecorderFacade) -> None:
+    theirs = current_settings().with_(recorder_uri="memory:theirs", experiment="Theirs")
+    began, looked = threading.Event(), threading.Event()
+
+    def run() -> None:
+        with settings_of_run(theirs), recording.start() as experiment:
+            began.set()
+            assert looked.wait(10)
+            assert experiment.name == "Theirs"
+            assert recording.get_uri() == "memory:theirs"
+            context = copy_context()
+            in_threads(lambda: context.run(recording.log_metrics, inner=1.0), lambda: recording.log_metrics(other=1.0))
+            assert recording.get_recorder().list_metrics() == {"inner": 1.0}
+
+    def look() -> None:
+        assert began.wait(10)
+        recording.refuse_while_active()
+        recording.set_uri("memory:mine")
+        recording.log_metrics(mine=1.0)
+        assert recording.get_uri() == "memory:mine"
+        assert recording.get_exp().name == "Mine"
+        assert recording.get_recorder().list_metrics() == {"mine": 1.0}
+        recording.end_exp()
+        recording.set_uri(None)
+        looked.set()
+
+    in_threads(run, look)
+    assert recording.get_uri() == URI
+
+
+def test_uri_contexts_of_threads_leave_nothing_behind(recording: RecorderFacade) -> None:
+    a_in, b_in, a_out = threading.Event(), threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def first() -> None:
+        with recording.uri_context("memory:A"):
+            a_in.set()
+            b_in.wait(10)
+            seen.append(recording.get_uri())
+        a_out.set()
+
+    def second() -> None:
+        a_in.wait(10)
+        with recording.uri_context("memory:B"):
+            b_in.set()
+            a_out.wait(10)
+            seen.append(recording.get_uri())
+
+    in_threads(first, second)
+    assert seen == ["memory:A", "memory:B"]
+    assert recording.get_uri() == URI
 
 
 @pytest.mark.parametrize(
@@ -203,6 +290,7 @@ def test_a_pickle_of_another_store_is_refused_unless_trusted(recording: Recorder
             recorder.load_object("x.pkl")
         assert recorder.load_object("x.pkl", trust=True) == (1, 2)
         use_settings(current_settings().with_(recorder_uri=uri))
+        recorder = recording.get_recorder(experiment_name="e", recorder_name="r")
         assert recorder.load_object("x.pkl") == (1, 2), "the settings' own store is trusted"
 
 

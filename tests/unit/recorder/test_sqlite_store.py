@@ -16,7 +16,7 @@ import pytest
 
 from qnb.config import Settings
 from qnb.errors import RecorderError
-from qnb.recorder import prepare, stores
+from qnb.recorder import R, prepare
 from qnb.recorder.base import MetricPoint, ParamSet, RefusedError, TagSet
 from qnb.recorder.sqlite import SqliteStore, fits
 from qnb.recorder.stores import open_store
@@ -221,9 +221,12 @@ def test_a_forked_child_opens_its_own_connection(tmp_path: Path) -> None:
 def test_relative_uris_start_at_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qnb.config._current", None)
     monkeypatch.setenv("QNB_WORK_DIR", str(tmp_path))
-    assert stores.resolved("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
-    assert stores.is_own("sqlite:///mlflow.db")
-    assert not stores.is_own("sqlite:////elsewhere/mlflow.db")
+    assert Settings.from_env().tracking_uri == f"sqlite:///{tmp_path}/mlflow.db"
+    with R.uri_context("sqlite:///other.db"):
+        R.get_exp(experiment_name="mine")
+    assert (tmp_path / "other.db").exists()
+    through = Settings.from_env().with_(recorder_uri="mlflow+sqlite:///other.db")
+    assert through.tracking_uri == f"mlflow+sqlite:///{tmp_path}/other.db"
 
 
 @pytest.mark.parametrize("uri", ["file:///data/mlruns", "/data/mlruns", "./mlruns", "mlruns"])
@@ -239,10 +242,9 @@ def test_the_empty_store_is_made_once_and_ahead_if_asked(tmp_path: Path, monkeyp
         made.append(path)
         path.write_bytes(b"tables")
 
-    monkeypatch.setattr("qnb.config._current", Settings().with_(cache_dir=tmp_path))
     monkeypatch.setattr("qnb.recorder.template._make", make)
     for _ in range(3):
-        prepare()
+        prepare(tmp_path)
     end = time.monotonic() + 60
     while not (made and made[0].exists()) and time.monotonic() < end:
         time.sleep(0.01)
@@ -252,8 +254,7 @@ def test_the_empty_store_is_made_once_and_ahead_if_asked(tmp_path: Path, monkeyp
 
 
 def test_mlflow_that_cannot_make_its_tables_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qnb.config._current", Settings().with_(cache_dir=tmp_path / "cache"))
     monkeypatch.setattr("qnb.recorder.template.sys.executable", "/bin/false")
     with pytest.raises(RecorderError, match="could not make its tables"):
-        open_store(f"sqlite:///{tmp_path}/mlflow.db")
+        open_store(f"sqlite:///{tmp_path}/mlflow.db", cache_dir=tmp_path / "cache")
     assert not (tmp_path / "mlflow.db").exists()

@@ -1,0 +1,70 @@
+"""Runs in this very process: they leave it as it was, and several at once do not see each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import qnb
+from qnb import config
+from qnb.data.facade import DataFacade
+from qnb.session import current_session
+
+RUN = """
+qnb_init:
+  provider_uri: "demo:instruments=30,years=3"
+  region: cn
+  exp_manager: {kwargs: {uri: "sqlite:///other.db"}}
+task:
+  model: {class: LinearModel}
+  dataset:
+    class: DatasetH
+    kwargs:
+      handler:
+        class: DataHandlerLP
+        kwargs:
+          instruments: demo
+          data_loader: {class: QlibDataLoader, kwargs: {config: {feature: [["$close/Ref($close, 1) - 1"], [r]],
+            label: [["Ref($close, -2)/Ref($close, -1) - 1"], [LABEL0]]}}}
+          infer_processors: [{class: Fillna, kwargs: {fields_group: feature}}]
+          learn_processors: [DropnaLabel]
+      segments: {train: [2018-03-01, 2019-06-30], test: [2020-01-01, 2020-12-31]}
+  record:
+    - class: SignalRecord
+    - class: PortAnaRecord
+      kwargs: {config: {strategy: {class: TopkDropoutStrategy, kwargs: {signal: <PRED>, topk: 5, n_drop: 1}},
+        backtest: {account: 1.0e+6, benchmark: DMINDEX}}}
+"""
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[config.Settings]:
+    """A session of its own in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(config, "_current", None)
+    yield qnb.init("demo:instruments=12,years=2", region="us", recorder_uri="sqlite:///mine.db")
+    qnb.R.end_exp()
+
+
+def test_after_a_run_the_session_is_as_before(session: config.Settings) -> None:
+    days = len(qnb.D.calendar())
+    handle = qnb.run(RUN, progress=False)
+    assert handle.status == "finished", handle.error
+    assert handle.recorder.uri.endswith("other.db")
+    assert config.session_settings() is session
+    assert config.current_settings() is session
+    assert current_session().settings is session
+    assert qnb.R.get_uri() == session.tracking_uri
+    assert len(qnb.D.calendar()) == days
+    assert qnb.R.list_experiments().keys() <= {"Default"}
+
+
+def test_a_run_asks_no_facade_where_its_data_is(session: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(_: DataFacade) -> None:
+        raise AssertionError("settings are looked up in a run")
+
+    monkeypatch.setattr(DataFacade, "settings", property(asked))
+    handle = qnb.run(RUN, progress=False)
+    assert handle.status == "finished", handle.error
