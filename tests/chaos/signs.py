@@ -13,9 +13,9 @@ __all__ = ["HANGS", "HangError", "crowded", "until_left", "until_over", "wait_fo
 HANGS = 30.0
 """Seconds without a sign of life, on an idle machine, after which something hangs."""
 POLL = 0.1
-_RUN_SIGNS = {
-    "queued": ('"RunQueued"',), "started": ('"RunStarted"',), "fit": ('"stage":"fit"', '"JobStarted"'),
-    "late": ('"stage":"predict"', '"TrialEnded"'),
+_SIGNS = {
+    "queued": ('"RunQueued"', '"StudyStarted"'), "started": ('"RunStarted"', '"StudyStarted"'),
+    "fit": ('"stage":"fit"', '"JobStarted"'), "late": ('"stage":"predict"', '"TrialEnded"'),
 }  # fmt: skip
 
 
@@ -25,7 +25,7 @@ class HangError(AssertionError):
 
 def wait_for(scene: Scene, moment: str) -> None:
     """Return when a run or a study has come to `moment`, or cannot come there any more."""
-    signs = _RUN_SIGNS.get(moment, ())
+    signs = _SIGNS.get(moment, ())
     end = time.monotonic() + HANGS * crowded()
     while signs and time.monotonic() < end:
         if any(sign in _text(path) for path in scene.journals() for sign in signs):
