@@ -19,7 +19,8 @@ from .users import TRIALS
 __all__ = ["inspect"]
 
 ENDINGS = ("RunFinished", "RunFailed", "RunStopped")
-HALF_WRITTEN = re.compile(r"^\..+\.\w{6,8}$|\.tmp$|^\.mlflow\.db\.")
+KEPT = ("forkserver.log", ".lock", "last")  # one of each for the pool's whole life
+HALF_WRITTEN = re.compile(r"^\..+\.\w{6,8}$|\.(tmp|part)$|^\.mlflow\.db\.|^\.qnb-")
 
 
 def inspect(scene: Scene) -> list[str]:
@@ -90,11 +91,15 @@ def _store(scene: Scene) -> Iterator[str]:
 def _left(scene: Scene) -> Iterator[str]:
     place = scene.place
     for path in sorted(place.folder.glob("*/*")):
-        if path.name != "forkserver.log":  # one file, for the pool's whole life
+        if path.name not in KEPT:
             yield f"left in the pool's folder: {path.relative_to(place.folder)}"
     if place.wake_path.exists():
         yield "left in the pool's folder: wake"
-    for path in [place.lock_path, *(s.directory.path / "lock" for s in scene.studies())]:
+    for path in [
+        place.lock_path,
+        place.tickets.folder / ".lock",
+        *(s.directory.path / "lock" for s in scene.studies()),
+    ]:
         if path.exists():
             try:
                 FileLock(path).acquire(timeout=0).lock.release()
