@@ -14,6 +14,7 @@ from ..config import Settings
 from ..errors import DataError, RecorderError
 from ..events import ArtifactSaved, Emit, LogLine
 from ..files import write_atomically
+from ..scratch import scratch_folder
 from ..task.spec import Task
 
 __all__ = ["write_report"]
@@ -96,10 +97,8 @@ def write_report(
 
 
 def _save_html(recorder: Any, write: Any, emit: Emit) -> Path | None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "report.html"
+    with scratch_folder() as folder:
+        path = folder / "report.html"
         write(path)
         size = path.stat().st_size
         recorder.log_artifact(str(path))

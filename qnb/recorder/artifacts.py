@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path, PurePosixPath
 
 from ..errors import RecorderError
+from ..scratch import HIDDEN, scratch_folder
 from .base import ArtifactInfo
 
 __all__ = ["artifact_path", "files_in", "keep_file", "place_of"]
-
-_PREFIX = ".qnb-"
 
 
 def keep_file(root: Path, source: Path, folder: str = "") -> Path:
@@ -26,22 +24,17 @@ def keep_file(root: Path, source: Path, folder: str = "") -> Path:
     target = place_of(root, "/".join(p for p in (folder, source.name) if p))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=_PREFIX))
+        with scratch_folder(target.parent) as scratch:
+            fresh = scratch / target.name
+            if source.is_dir():
+                shutil.copytree(source, fresh)
+            else:
+                shutil.copyfile(source, fresh)
+            if target.is_dir() or (fresh.is_dir() and target.exists()):
+                os.replace(target, scratch / "old")
+            os.replace(fresh, target)
     except OSError as error:
         raise _failed(target, error) from error
-    try:
-        fresh = scratch / target.name
-        if source.is_dir():
-            shutil.copytree(source, fresh)
-        else:
-            shutil.copyfile(source, fresh)
-        if target.is_dir() or (fresh.is_dir() and target.exists()):
-            os.replace(target, scratch / "old")
-        os.replace(fresh, target)
-    except OSError as error:
-        raise _failed(target, error) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return target
 
 
@@ -49,7 +42,7 @@ def files_in(root: Path, folder: str = "") -> list[ArtifactInfo]:
     """Return the entries directly below ``root/folder``, by name; none where there is no such folder."""
     base = place_of(root, folder) if folder else root
     try:
-        entries = sorted(p for p in base.iterdir() if not p.name.startswith(_PREFIX))
+        entries = sorted(p for p in base.iterdir() if not p.name.startswith(HIDDEN))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -80,4 +73,6 @@ def artifact_path(path: str) -> str:
 
 def _failed(target: Path, error: OSError) -> RecorderError:
     reason = error.strerror or str(error)
+    if isinstance(error, shutil.Error) and error.args[0]:  # a list of (from, to, why) for the files of a folder
+        reason = str(error.args[0][0][-1])
     return RecorderError(f"cannot save {target.name} in {target.parent}: {reason}; check space and rights there")

@@ -6,11 +6,10 @@ process.
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
-import tempfile
-from pathlib import Path
+from contextlib import ExitStack
 
+from ..scratch import scratch_folder
 from .sqlite import SqliteStore
 
 __all__ = ["MemoryStore"]
@@ -40,8 +39,8 @@ class MemoryStore(SqliteStore):
     """
 
     def __init__(self, uri: str = "memory:") -> None:
-        self._scratch = Path(tempfile.mkdtemp(prefix="qnb-memory-"))
-        super().__init__(self._scratch / "memory")
+        self._held = ExitStack()
+        super().__init__(self._held.enter_context(scratch_folder()) / "memory")
         self.uri = uri
 
     def _open(self) -> sqlite3.Connection:
@@ -52,4 +51,4 @@ class MemoryStore(SqliteStore):
     def close(self) -> None:
         """Forget everything; done by itself when the process ends."""
         super().close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._held.close()

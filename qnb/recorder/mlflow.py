@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..config import default_cache_dir
 from ..errors import RecorderError
 from .artifacts import artifact_path, files_in, keep_file, place_of
 from .base import (
@@ -32,7 +32,6 @@ from .base import (
     TagDeleted,
     TagSet,
 )  # fmt: skip
-from .environment import user_name
 from .probe import missing_driver, probe, refuse_folder
 from .uris import local_path, masked, sqlite_path
 
@@ -365,7 +364,9 @@ def _opening(uri: str) -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        with FileLock(Path(tempfile.gettempdir()) / f"qnb-{user_name()}-{digest}.lock", timeout=LOCK_SECONDS):
+        locks = default_cache_dir() / "locks"  # not the temporary folder, where anybody may take the name first
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / f"{digest}.lock", timeout=LOCK_SECONDS):
             yield
     finally:
         loggers[1].setLevel(levels[1])  # the first one only ever repeats what is raised, so it stays quiet

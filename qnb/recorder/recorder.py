@@ -19,6 +19,7 @@ from typing import Any
 
 from ..config import Settings
 from ..errors import RecorderError, nearest
+from ..scratch import scratch_folder
 from .artifacts import artifact_path as normal_path
 from .base import (
     PARAM_LIMIT,
@@ -331,8 +332,8 @@ class Recorder:
         """
         path = self._find(name)
         own = trust if trust is not None else self._is_own
-        with tempfile.TemporaryDirectory(prefix="qnb-") as scratch:
-            return load_object(self._store.fetch(self.id, path, Path(scratch)), trusted=own)
+        with scratch_folder() as scratch:
+            return load_object(self._store.fetch(self.id, path, scratch), trusted=own)
 
     def log_artifact(self, local_path: str | Path, artifact_path: str | None = None) -> None:
         """Save a file or a folder under its own name, below `artifact_path`."""
@@ -430,9 +431,9 @@ class Recorder:
     def _put(self, value: Any, name: str, folder: str) -> str:
         inner, _, last = normal_path(name).rpartition("/")
         target = "/".join(p for p in (folder, inner) if p)
-        with tempfile.TemporaryDirectory(prefix="qnb-") as scratch:
+        with scratch_folder() as scratch:
             try:
-                saved: Saved = save_object(value, last, Path(scratch))
+                saved: Saved = save_object(value, last, scratch)
             except OSError as error:
                 raise RecorderError(f"cannot save {name}: {error.strerror or error}; make room on the disk") from error
             self._store.put_file(self.id, saved.path, target)
