@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from .config import Settings
 from .errors import QnbError
 from .handle import RunHandle
+from .ongoing import last_status
 from .recorder.base import RefusedError
 from .recorder.query import existing_store
 from .rundir import list_run_dirs
+from .state import OVER
 
 __all__ = ["Cleaned", "clean_runs"]
 
@@ -38,10 +40,10 @@ def clean_runs(settings: Settings) -> Cleaned:
     """
     names, size = [], 0
     for directory in list_run_dirs(settings.runs_dir, deleted=True):
+        if last_status(directory.path) not in OVER:
+            continue
         handle = RunHandle(directory)
         try:
-            if not handle.is_over:
-                continue
             deleted = _deleted_in_store(handle)
             name = handle.name
         except QnbError:

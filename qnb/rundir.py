@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -42,6 +43,7 @@ __all__ = [
 
 
 NOBODY = ProcessId(0)
+_NAME = re.compile(rb'\{"run_id": "[^"\\]*", "name": ("(?:[^"\\]|\\.)*")')
 TIME_LIMIT = "time limit"
 """First words of the reason to stop when a run has taken longer than it may."""
 
@@ -131,6 +133,20 @@ class RunDir:
             f"{self.path / 'request.json'} cannot be read ({reason}); what the run left can be shown and deleted, but "
             "it neither goes on nor can be tried again: submit its task anew"
         )
+
+    def name(self) -> str:
+        """Return the run's name, from the first bytes of the request: of many runs the tasks need not be read.
+
+        Raises
+        ------
+        PoolError
+            When the directory holds no request.
+        """
+        with contextlib.suppress(OSError, ValueError), open(f"{self.path}/request.json", "rb", buffering=0) as file:
+            found = _NAME.match(file.read(1000))
+            if found is not None:
+                return str(json.loads(found[1]))
+        return self.request().name
 
     def set_resume(self, resume: bool) -> None:
         """Note in the request whether the next worker goes on from the checkpoint."""
@@ -320,11 +336,13 @@ def list_run_dirs(runs_dir: Path, *, deleted: bool = False) -> list[RunDir]:
     if not runs_dir.is_dir():
         return []
     found = []
-    for path in runs_dir.iterdir():
-        with contextlib.suppress(OSError):  # no run, or one that is being deleted
-            found.append(((path / "request.json").stat().st_mtime_ns, path))
-    runs = [RunDir(p) for _, p in sorted(found, key=lambda x: -x[0])]
-    return runs if deleted else [r for r in runs if not r.is_deleted]
+    with os.scandir(runs_dir) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):  # no run, or one that is being deleted
+                queued = os.stat(f"{entry.path}/request.json").st_mtime_ns
+                if deleted or not os.path.exists(f"{entry.path}/deleted"):
+                    found.append((queued, entry.path))
+    return [RunDir(Path(path)) for _, path in sorted(found, reverse=True)]
 
 
 def find_run_dir(runs_dir: Path, ref: str) -> RunDir:
@@ -339,14 +357,15 @@ def find_run_dir(runs_dir: Path, ref: str) -> RunDir:
     for directory in directories:
         if directory.run_id == ref:
             return directory
-    names: dict[str, RunDir] = {}
+    names: dict[str, None] = {}
     for directory in directories:
         try:
-            names.setdefault(directory.request().name, directory)
+            name = directory.name()
         except PoolError:
             continue
-    if ref in names:
-        return names[ref]
+        if name == ref:
+            return directory
+        names[name] = None
     matching = [d for d in directories if len(ref) >= 4 and d.run_id.startswith(ref)]
     if len(matching) == 1:
         return matching[0]

@@ -5,6 +5,7 @@ There is one session a process; the magics share it, `close` ends it.
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
 import threading
@@ -19,6 +20,7 @@ from .config import Settings, session_settings
 from .errors import ConfigError, PoolError, Problem, UnknownNameError
 from .handle import RunHandle
 from .machine import ProcessId, boot_id
+from .ongoing import ongoing_runs
 from .pool.client import PoolClient
 from .pool.place import default_settings
 from .pool.queue import Pool
@@ -191,15 +193,17 @@ class Session:
 
         One whose process is gone without a word is marked as interrupted, unless the pool is answerable for it.
         """
-        handles = [self._handles.get(d.run_id) or RunHandle(d) for d in list_run_dirs(self.settings.runs_dir)[:100]]
-        tickets = self.pool().place.tickets.names()
-        going = []
-        for handle in handles:
-            if handle.status not in ("waiting", "running"):
-                continue
-            if handle.run_id not in tickets and _lost(handle):
-                write_stopped(handle.directory, "The process that ran it is gone.", interrupted=True)
-                continue
+        box, going = self.pool().place.tickets, []
+        tickets = box.names()
+        for directory in ongoing_runs(self.settings.runs_dir, tickets):
+            handle = self._handles.get(directory.run_id) or RunHandle(directory)
+            if handle.run_id not in tickets:
+                if handle.status not in ("waiting", "running"):
+                    continue
+                # Asked again after its state was read: who resumes a run writes its ticket first.
+                if _lost(handle) and handle.run_id not in box:
+                    write_stopped(handle.directory, "The process that ran it is gone.", interrupted=True)
+                    continue
             going.append(handle)
         return going
 
@@ -218,6 +222,9 @@ class Session:
         """Take no more runs; what is going goes on."""
         for pool in self._inline.values():
             pool.close()
+            for ticket in pool.waiting():
+                with contextlib.suppress(OSError):  # it is told as interrupted when this process is gone
+                    write_stopped(ticket.run, "The session was closed before it began.", interrupted=True)
         for client in self._clients.values():
             client.close()
         self._inline.clear()
@@ -234,8 +241,9 @@ class Session:
 
 def _lost(handle: RunHandle) -> bool:
     """Return whether the process of a run is gone; False for one of another machine, of which nothing is known."""
-    state, request = handle.state, handle.request
+    state = handle.state
     if state.status == "waiting":
+        request = handle.request
         return bool(request.submitter.pid) and (request.boot != boot_id() or not request.submitter.alive)
     if state.host and state.host != platform.node():
         return False

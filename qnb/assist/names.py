@@ -50,7 +50,7 @@ def runs(runs_dir: Path) -> list[str]:
     for directory in list_run_dirs(runs_dir)[:MOST_RUNS]:
         ids.append(directory.run_id)
         try:
-            names[directory.request().name] = None
+            names[directory.name()] = None
         except PoolError:
             continue
     return [*names, *ids]

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..handle import RunHandle
+from ..ongoing import ongoing_runs
+from ..pool.place import Place
 from ..recorder.base import RunInfo
 from ..recorder.filters import SortKey
 from ..reports.numbers import MISSING, duration
@@ -141,10 +143,11 @@ class Rows:
     def waiting(self, known: set[str], columns: Sequence[str]) -> list[dict[str, Any]]:
         """Return rows of runs that the store does not know yet, because they wait or have just begun."""
         found = []
-        for path in _recent(self.runs_dir):
-            if path.name in known or (path / "result.json").exists():
+        tickets = Place(self.runs_dir.parents[1]).tickets.names()
+        for directory in ongoing_runs(self.runs_dir, tickets):
+            if directory.run_id in known:
                 continue
-            handle = self.handle_of(path.name)
+            handle = self.handle_of(directory.run_id)
             if handle is None or handle.status not in ("waiting", "running"):
                 continue
             cells = {key: MISSING for key in columns if key not in ("status", "tags", "curve")}
@@ -154,7 +157,7 @@ class Rows:
             state = handle.state
             found.append(
                 {
-                    "id": f"dir:{path.name}",
+                    "id": f"dir:{handle.run_id}",
                     "name": _short(handle.name),
                     "status": state.status,
                     "status_text": STATUS.get(state.status, state.status.capitalize()),
@@ -240,13 +243,6 @@ def _progress(handle: RunHandle) -> dict[str, Any]:
     stage = next((s.name for s in state.stages if s.status == "running"), "")
     text = "waiting" if state.status == "waiting" else f"{stage or 'running'}, {share:.0%}"
     return {"kind": "progress", "share": share, "text": text}
-
-
-def _recent(runs_dir: Path, most: int = 50) -> list[Path]:
-    if not runs_dir.is_dir():
-        return []
-    found = [(p.stat().st_mtime, p) for p in runs_dir.iterdir()]
-    return [p for _, p in sorted(found, reverse=True)[:most]]
 
 
 def _model(name: str) -> str:

@@ -94,10 +94,6 @@ class PoolClient:
         """Have the owner look at the folder; False when there is none."""
         return self.place.wake()
 
-    def has_ticket(self, run_id: str) -> bool:
-        """Return whether the pool is answerable for a run."""
-        return run_id in self.place.tickets
-
     def prefer(self, run_id: str) -> bool:
         """Have a waiting run go next; False when it does not wait."""
         ticket = self.place.tickets.get(run_id)
@@ -181,8 +177,3 @@ class PoolClient:
             if self.place.tickets.names() and not self.place.wake():
                 with contextlib.suppress(PoolError):
                     self._wake_or_start()
-
-
-def runs_with_tickets(work_dir: Path) -> frozenset[str]:
-    """Return the ids of the runs that the pool of a folder is answerable for, without touching it."""
-    return Place(work_dir).tickets.names()

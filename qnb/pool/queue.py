@@ -25,7 +25,8 @@ from ..errors import PoolError, QnbError
 from ..events import LogLine, RunFailed, RunFinished, RunRetried
 from ..journal import JournalWriter
 from ..machine import is_full
-from ..state import load_state
+from ..ongoing import last_status
+from ..state import OVER, load_state
 from .place import PoolSettings
 from .protocols import Backend, Crash, Limits, Worker
 from .tickets import Ticket
@@ -365,6 +366,8 @@ def _tell_retry(ticket: Ticket, reason: str, delay: float) -> None:
 def _write_ending(ticket: Ticket, crash: Crash | None) -> None:
     """Write the ending that the run's process did not write."""
     directory = ticket.run
+    if last_status(directory.path) in OVER:
+        return
     told = directory.result() or {}
     if crash is None and told.get("status") == "finished":
         with JournalWriter(directory.path) as journal:

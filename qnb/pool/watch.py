@@ -17,8 +17,9 @@ from typing import Protocol
 from ..events import RunRetried, RunStopped
 from ..journal import JournalWriter
 from ..machine import private_memory
+from ..ongoing import last_status
 from ..rundir import TIME_LIMIT, RunDir
-from ..state import load_state
+from ..state import OVER, load_state
 from .protocols import Crash, Limits
 
 __all__ = ["GRACE", "POLL", "Watched", "go_on", "supervise", "write_stopped"]
@@ -90,7 +91,7 @@ def supervise(process: Watched, directory: RunDir, limits: Limits, idle: Callabl
 
 def write_stopped(directory: RunDir, reason: str, *, interrupted: bool = False, sync: bool = True) -> None:
     """Write the ending of a run that its process did not write; `sync` has the disk confirm it."""
-    if load_state(directory.path).is_over:
+    if last_status(directory.path) in OVER:
         return
     with JournalWriter(directory.path, sync=sync) as journal:
         journal.append(RunStopped(reason=reason, resumable=directory.has_checkpoint, interrupted=interrupted))
@@ -116,14 +117,14 @@ def _too_large(process: Watched, directory: RunDir, limits: Limits, memory: int)
     end = time.monotonic() + GRACE[-1]
     while not process.ended and time.monotonic() < end:
         time.sleep(0.01)
-    if load_state(directory.path).is_over:
+    if last_status(directory.path) in OVER:
         return None
     message = f"stopped: out of memory at {_gb(memory)} of {_gb(limits.memory)} GB; give it more with --memory"
     return Crash(message, error="OutOfMemory", exit_code=process.exit_code, again=False)
 
 
 def _died(process: Watched, directory: RunDir, limits: Limits, memory: int, *, asked: bool) -> Crash | None:
-    if load_state(directory.path).is_over:
+    if last_status(directory.path) in OVER:
         return None
     if asked:
         reason = directory.stop_reason()

@@ -169,14 +169,17 @@ def find_study(settings: Settings, ref: str, *, hint: str = "leave --resume out 
     UnknownNameError
         With the nearest names.
     """
-    names: dict[str, StudyDir] = {}
-    for directory in list_studies(settings):
+    names: dict[str, None] = {}
+    directories = list_studies(settings)
+    for directory in directories:
         if directory.study_id == ref:
             return directory
+    for directory in directories:
         try:
-            names.setdefault(directory.request().name, directory)
+            name = directory.request().name
         except StudyError:
             continue
-    if ref in names:
-        return names[ref]
+        if name == ref:
+            return directory
+        names[name] = None
     raise UnknownNameError("study", ref, names, hint=hint)

@@ -171,6 +171,49 @@ def test_stop_of_a_running_and_of_a_waiting_run(session: Session) -> None:
     assert not waiting.state.curves
 
 
+def test_stop_of_a_run_that_waits_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QNB_WORKERS", "1")
+    (tmp_path / "counting.py").write_text(MODEL, encoding="utf-8")
+    session = Session(Settings(work_dir=tmp_path))
+    task, settings, _ = session.load(workflow(n=20000), source="cell")
+    run, stopped, closed = (session.submit(task, settings, backend="inline") for _ in range(3))
+    until(lambda: run.state.curves, what="it trains")
+    assert [stopped.status, closed.status] == ["waiting", "waiting"]
+    stopped.stop()
+    stopped.wait(60)
+    assert stopped.state.stop is not None
+    assert stopped.state.stop.reason == "stopped while it waited"
+    session.close()
+    assert closed.status == "interrupted", "nobody would run it any more"
+    assert run.status == "running"
+    run.stop()
+    assert run.wait(60).status == "stopped"
+
+
+@pytest.mark.slow
+def test_all_of_a_long_queue_are_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crowding: Callable[[], float]
+) -> None:
+    monkeypatch.setenv("QNB_WORKERS", "2")
+    (tmp_path / "counting.py").write_text(MODEL, encoding="utf-8")
+    session = Session(Settings(work_dir=tmp_path))
+    running = [submit(session, n=20000) for _ in range(2)]
+    until(lambda: all(run.state.curves for run in running), what="both train", seconds=120)
+    waiting = [submit(session, n=20000) for _ in range(300)]
+    began = time.monotonic()
+    going = session.going()
+    assert {h.run_id for h in going} == {h.run_id for h in [*running, *waiting]}
+    for handle in going:
+        handle.stop()
+    for handle in going:
+        assert handle.wait(120).status == "stopped"
+    assert time.monotonic() - began < 10 * crowding()
+    assert not any(handle.state.curves for handle in waiting)
+    until(lambda: not session.pool().place.tickets.names(), what="their tickets are gone")
+    session.close()
+    assert session.pool().wait_gone(90)
+
+
 @pytest.mark.slow
 def test_stop_escalates_where_the_model_does_not_listen(session: Session) -> None:
     run = submit(session, n=20000, wait=0.05, deaf="true")
