@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .providers.qlib_bin import RESERVED_NAMES
+from ..names import checked_name, is_device
 
 __all__ = [
     "build_beside",
@@ -52,13 +52,16 @@ LOCK_SECONDS = 600.0
 
 def feature_file(store: Path, symbol: str, field: str, freq: str = "day") -> Path:
     """Return the path of one field of one instrument."""
-    return feature_folder(store, symbol) / f"{field.lower()}.{freq}.bin"
+    suffix = f".{freq}.bin"
+    name = checked_name("field", field.lower(), suffix=suffix, error=DataError)
+    return feature_folder(store, symbol) / f"{name}{suffix}"
 
 
 def feature_folder(store: Path, symbol: str) -> Path:
     """Return the folder of an instrument's fields; names that Windows refuses (``CON``) get the layout's prefix."""
-    name = symbol.lower()
-    return store / "features" / (f"_qlib_{name}" if name in RESERVED_NAMES else name)
+    name, features = symbol.lower(), store / "features"
+    own = checked_name("symbol", f"_qlib_{name}" if is_device(name) else name, error=DataError)
+    return features / (name if own != name and (features / name).is_dir() else own)  # as another program made it
 
 
 def write_series(path: Path, start: int, values: np.ndarray) -> None:
@@ -104,12 +107,14 @@ def write_calendar(store: Path, times: np.ndarray, freq: str = "day") -> None:
 
 def write_universe(store: Path, name: str, spans: Iterable[tuple[str, str, str]]) -> None:
     """Write a universe: (symbol, first day, last day) for each span, days as text, inclusive."""
-    _write_lines(store / "instruments" / f"{name}.txt", ("\t".join(span) for span in spans))
+    file = checked_name("universe", name, suffix=".txt", error=DataError) + ".txt"
+    _write_lines(store / "instruments" / file, ("\t".join(span) for span in spans))
 
 
 def write_groups(store: Path, name: str, groups: Mapping[str, str]) -> None:
     """Write a grouping of instruments, e.g. sectors: symbol -> group."""
-    _write_lines(store / "groups" / f"{name}.txt", (f"{symbol}\t{group}" for symbol, group in groups.items()))
+    file = checked_name("group", name, suffix=".txt", error=DataError) + ".txt"
+    _write_lines(store / "groups" / file, (f"{symbol}\t{group}" for symbol, group in groups.items()))
 
 
 def format_times(times: np.ndarray, freq: str = "day") -> list[str]:
@@ -127,8 +132,9 @@ def intraday(freq: str) -> bool:
 def check_symbol(symbol: str) -> str:
     """Return `symbol` in upper case; raises `DataError` if it cannot name a folder."""
     clean = symbol.strip().upper()
-    if not clean or clean in (".", "..") or any(c in '/\\:*?"<>|\t\n\0' for c in clean):
+    if any(c in ':*?"<>|' for c in clean):
         raise DataError(f'symbol {symbol!r} cannot name a folder; rename it without / \\ : * ? " < > |')
+    checked_name("symbol", f"_qlib_{clean}" if is_device(clean) else clean, error=DataError)
     return clean
 
 

@@ -14,6 +14,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from ..config import Settings
 from ..errors import ConfigError, PoolError, Problem, QnbError, UnknownNameError
 from ..handle import RunHandle
+from ..names import wrong_with
 from ..options import (
     data_parser,
     parse_line,
@@ -238,7 +239,7 @@ class QnbMagics(Magics):
         status = pool.status()
         named = {w["run"] for w in status.get("workers", ())} | {*status.get("adopted", ()), *status.get("waiting", ())}
         runs_dir = current_session().settings.runs_dir
-        states = {run: RunHandle(RunDir(runs_dir / run)).state for run in named if run}
+        states = {run: RunHandle(RunDir(runs_dir / run)).state for run in named if not wrong_with(run)}
         display(pool_table(status, settings, states, tuple(changes)))
 
     def _qdata(self, line: str) -> None:

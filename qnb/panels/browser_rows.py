@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..handle import RunHandle
+from ..names import wrong_with
 from ..ongoing import ongoing_runs
 from ..pool.place import Place
 from ..recorder.base import RunInfo
@@ -118,7 +119,7 @@ class Rows:
         """Return the handle of the run with that directory, None without one."""
         if run_id not in self._handles:
             path = self.runs_dir / run_id
-            if not run_id or Path(run_id).name != run_id or not (path / "request.json").exists():
+            if wrong_with(run_id) or not (path / "request.json").exists():
                 return None
             self._handles[run_id] = RunHandle(RunDir(path))
         return self._handles[run_id]

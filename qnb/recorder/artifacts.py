@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ..errors import RecorderError
+from ..names import checked_path
 from ..scratch import HIDDEN, scratch_folder
 from .base import ArtifactInfo
 
@@ -21,7 +22,7 @@ def keep_file(root: Path, source: Path, folder: str = "") -> Path:
     RecorderError
         When it cannot be written; nothing is left behind.
     """
-    target = place_of(root, "/".join(p for p in (folder, source.name) if p))
+    target = root / artifact_path("/".join(p for p in (folder, source.name) if p), new=True)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(target.parent) as scratch:
@@ -54,21 +55,18 @@ def files_in(root: Path, folder: str = "") -> list[ArtifactInfo]:
 
 def place_of(root: Path, path: str) -> Path:
     """Return ``root/path``; raises `RecorderError` for a path that leads out of the run's folder."""
-    return root.joinpath(*PurePosixPath(artifact_path(path)).parts)
+    return root / artifact_path(path)
 
 
-def artifact_path(path: str) -> str:
-    """Return `path` in its normal form.
+def artifact_path(path: str, *, new: bool = False) -> str:
+    """Return `path` in its normal form; `new` says that it is to be written. See `qnb.names.checked_path`.
 
     Raises
     ------
     RecorderError
-        For an absolute path and one with ``..``.
+        For a path that leads out of the run's folder, and a new one with a part that cannot name a file.
     """
-    pure = PurePosixPath(str(path).replace("\\", "/"))
-    if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-        raise RecorderError(f"an artifact's path stays within the run, received {str(path)!r}")
-    return pure.as_posix()
+    return checked_path("artifact", path, new=new, error=RecorderError)
 
 
 def _failed(target: Path, error: OSError) -> RecorderError:

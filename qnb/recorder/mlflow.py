@@ -227,7 +227,7 @@ class MlflowStore:
         if local is not None:
             keep_file(local, path, folder)
             return
-        target = artifact_path("/".join(p for p in (folder, path.name) if p))
+        target = artifact_path("/".join(p for p in (folder, path.name) if p), new=True)
         with self._translated(f"save artifact {target!r}"):
             if path.is_dir():
                 self._client.log_artifacts(run_id, str(path), target)
@@ -240,7 +240,7 @@ class MlflowStore:
         if local is not None:
             return files_in(local, folder)
         with self._translated("list artifacts"):
-            found = self._client.list_artifacts(run_id, folder or None)
+            found = self._client.list_artifacts(run_id, artifact_path(folder) if folder else None)
         return [ArtifactInfo(f.path, f.is_dir, f.file_size or 0) for f in found]
 
     def fetch(self, run_id: str, path: str, target: Path) -> Path:

@@ -429,7 +429,7 @@ class Recorder:
             self._store.log(self.id, entries)
 
     def _put(self, value: Any, name: str, folder: str) -> str:
-        inner, _, last = normal_path(name).rpartition("/")
+        inner, _, last = normal_path(name, new=True).rpartition("/")
         target = "/".join(p for p in (folder, inner) if p)
         with scratch_folder() as scratch:
             try:

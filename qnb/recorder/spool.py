@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecorderError
+from ..names import checked_name
 from .base import Entry, MetricPoint, ParamSet, TagDeleted, TagSet
 from .uris import masked
 
@@ -33,7 +34,8 @@ class Spool:
     """
 
     def __init__(self, folder: Path, *, run_id: str, uri: str) -> None:
-        self._folder, self._run_id, self._uri = folder, run_id, masked(uri)
+        self._folder, self._uri = folder, masked(uri)
+        self._run_id = checked_name("run", run_id, suffix="-000.ndjson", error=RecorderError)
         self._number = 0
 
     @property

@@ -24,6 +24,7 @@ from typing import Any
 from ..config import Settings
 from ..errors import ConfigError, Problem, StudyError, remedy_for
 from ..files import write_atomically
+from ..names import wrong_with
 from ..task.aliases import is_peer_path
 from ..task.document import Document, Path, copied
 from ..task.file import workflow_text
@@ -167,6 +168,10 @@ class _Reader:
             self._wrong(
                 f"{kind} has no factor {factor!r}", ("optimization_criteria", "report_factor"), f"valid: {fits}"
             )
+        folder = str(self._section("experiment").get("name", "tuner_experiment"))
+        if reason := wrong_with(folder):
+            what = f"the experiment's name {folder!r} cannot name a folder: {reason}"
+            self._wrong(what, ("experiment", "name"), "choose another name; dir and tuner_ex_dir say where")
         period = self._section("time_period")
         for name in _PERIODS.values():
             for end in ("start", "end"):

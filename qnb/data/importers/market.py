@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import ConfigError, DataError, Problem
+from ...names import checked_name
 from ..calendar import standard_freq
 from ..writer import format_times, intraday, new_version, write_universe
 from .columns import ColumnRequest
@@ -101,6 +102,8 @@ def import_market(
     _check_choice("prices", prices, ("raw", "adjusted"))
     _check_choice("mode", mode, ("create", "update"))
     freq = standard_freq(freq)
+    for name in universes or {}:
+        checked_name("universe", name, suffix=".txt", error=DataError)
     source, target = Path(source).expanduser(), Path(target).expanduser()
     request = ColumnRequest(mapping or {}, symbol_column, date_column, adjusted_close)
     files = list_files(source)

@@ -23,10 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError, UnknownNameError
+from ...names import checked_name, is_device
 from ..calendar import read_calendar, standard_freq
 from ..universe import Universe, read_universe
 
-__all__ = ["PERIOD_RECORD", "RESERVED_NAMES", "QlibBinStore"]
+__all__ = ["PERIOD_RECORD", "QlibBinStore"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,10 +35,6 @@ PERIOD_RECORD = np.dtype([("date", "<u4"), ("period", "<u4"), ("value", "<f8"), 
 """One published figure: day of publication as 20200131, period as 202001 (quarter) or 2020 (year), value."""
 
 _SMALL = 1 << 18  # a file below this size is read faster than it is mapped
-RESERVED_NAMES = frozenset(
-    ["con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))]
-)
-"""Names of folders that Windows refuses; the layout writes them with the prefix ``_qlib_``."""
 
 
 class QlibBinStore:
@@ -155,8 +152,10 @@ class QlibBinStore:
         ------
         UnknownNameError
             There is no such universe.
+        DataError
+            The name leads elsewhere, or its file cannot be read.
         """
-        path = self.path / "instruments" / f"{name}.txt"
+        path = self.path / "instruments" / f"{checked_name('universe', name, suffix='.txt', error=DataError)}.txt"
         try:
             changed = path.stat().st_mtime_ns
         except OSError:
@@ -229,8 +228,8 @@ class QlibBinStore:
         DataError
             The file is truncated.
         """
-        folder = self.path / "financial" / instrument.lower()
-        path = folder / f"{field.lower()}.data"
+        folder = self.path / "financial" / checked_name("symbol", instrument.lower(), error=DataError)
+        path = folder / f"{checked_name('field', field.lower(), suffix='.data', error=DataError)}.data"
         try:
             raw = path.read_bytes()
         except OSError:
@@ -241,7 +240,7 @@ class QlibBinStore:
 
     def group(self, name: str) -> Mapping[str, str]:
         """Return instrument -> group of the grouping `name` (``sector``), empty if the store has none."""
-        path = self.path / "groups" / f"{name}.txt"
+        path = self.path / "groups" / f"{checked_name('group', name, suffix='.txt', error=DataError)}.txt"
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
@@ -310,12 +309,15 @@ class QlibBinStore:
 
     def _file(self, instrument: str, field: str) -> str | None:
         folder = self._folder(instrument)
-        return None if folder is None else f"{self._features}{os.sep}{folder}{os.sep}{field.lower()}{self._suffix}"
+        if folder is None:
+            return None
+        name = checked_name("field", field.lower(), suffix=self._suffix, error=DataError)
+        return f"{self._features}{os.sep}{folder}{os.sep}{name}{self._suffix}"
 
 
 def _symbol(folder: str) -> str:
-    name = folder.removeprefix("_qlib_")
-    return name.upper() if name.lower() in RESERVED_NAMES else folder.upper()
+    name = folder.removeprefix("_qlib_")  # before names that Windows refuses
+    return name.upper() if is_device(name) else folder.upper()
 
 
 def _start(path: Path | str, head: bytes) -> int:
