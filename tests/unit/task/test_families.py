@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from qnb import registry
+from qnb.config import Settings
 from qnb.errors import ConfigError
 from qnb.execution.build import build_parts
 from qnb.task import catalogue
@@ -105,13 +106,16 @@ def test_the_check_and_the_build_refuse_what_is_not_of_the_family(
     monkeypatch.setattr("qnb.task.spec.validate", lambda document, base_dir: [])  # as if it had not been checked
     task = load_task(written(**{place: value}), base_dir=tmp_path)
     with pytest.raises(ConfigError) as caught:
-        build_parts(task, recorder=None)
+        build_parts(task, recorder=None, settings=Settings())
     assert [str(p) for p in caught.value.problems] == found
     assert not list(tmp_path.iterdir())
 
 
 def test_the_good_one_is_built(tmp_path: Path) -> None:
-    assert type(build_parts(load_task(written(), base_dir=tmp_path), recorder=None).model).__name__ == "LinearModel"
+    assert (
+        type(build_parts(load_task(written(), base_dir=tmp_path), recorder=None, settings=Settings()).model).__name__
+        == "LinearModel"
+    )
 
 
 def test_classes_of_a_user_stand_if_they_have_the_methods(tmp_path: Path) -> None:
@@ -131,7 +135,7 @@ def test_classes_of_a_user_stand_if_they_have_the_methods(tmp_path: Path) -> Non
         return load_task(written(model=f"{{class: {name}, module_path: mine.py}}"), base_dir=tmp_path)
 
     for name in ("Mine", "made", "Odd"):
-        assert hasattr(build_parts(model(name), recorder=None).model, "predict")
+        assert hasattr(build_parts(model(name), recorder=None, settings=Settings()).model, "predict")
     mine = str(tmp_path / "mine.py")
     for name, why in (("Half", "it has no predict"), ("make", "it is not a class"), ("Step", "it has no fit")):
         assert messages(written(model=f"{{class: {name}, module_path: mine.py}}"), tmp_path) == [
@@ -139,7 +143,7 @@ def test_classes_of_a_user_stand_if_they_have_the_methods(tmp_path: Path) -> Non
         ]
     for name, why in (("Queue", "it has no predict"), ("ready", "it is not a class")):  # seen once it is imported
         with pytest.raises(ConfigError, match=rf"line 3: {name} of .*mine.py is no model: {why}"):
-            build_parts(model(name), recorder=None)
+            build_parts(model(name), recorder=None, settings=Settings())
     step = {"class": "Step", "module_path": mine}
     assert build_component(step, "processor")(3) == 3
     with pytest.raises(ConfigError, match=r"Half of .* is no processor: it has no __call__"):
