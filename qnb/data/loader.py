@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,6 +19,7 @@ from ..config import Settings
 from ..errors import CacheError, ConfigError, DataError, Problem
 from ..events import Emit, Progress
 from ..task.component import build_component
+from ..threads import ContextThreads
 from .joining import grouped, joined
 from .processor import TableProcessor, Workspace
 from .protocols import RowIndex
@@ -258,7 +258,7 @@ class QlibDataLoader(DataLoader):
             values = evaluate(expressions, store, rows, threads=context.threads, cache=cache, progress=progress)
             return Block(group, names, values)
 
-        with ThreadPoolExecutor(len(fields), thread_name_prefix="qnb-load") as pool:  # one is written, another computed
+        with ContextThreads(len(fields), thread_name_prefix="qnb-load") as pool:  # one is written, another computed
             blocks = tuple(pool.map(block, fields))
         known = address or digest("load", list(fields.items()), store.fingerprint, rows.fingerprint)
         index = RowIndex(rows.dates, rows.codes, rows.instruments)

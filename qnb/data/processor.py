@@ -8,13 +8,13 @@ end in ``_``; ``transform(table, work)`` returns a new table. Both kinds can be 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
 from ..errors import ConfigError, EmptyDataError, Problem
+from ..threads import ContextThreads
 from .protocols import RowIndex
 from .spans import rows_between, text_of
 from .table import Block, FieldsGroup, Table
@@ -164,7 +164,7 @@ class Workspace:
             for item in items:
                 quietly(item)
             return
-        with ThreadPoolExecutor(min(self.threads, len(items))) as pool:
+        with ContextThreads(min(self.threads, len(items))) as pool:
             for _ in pool.map(quietly, items):
                 pass
 

@@ -8,7 +8,6 @@ was computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from ..cache import Cache
 from ..errors import ConfigError, Problem, UnknownNameError
+from ..threads import ContextThreads
 from .protocols import RowIndex
 
 __all__ = ["Block", "FieldsGroup", "Gathering", "Table", "as_slice", "hstack", "take_rows"]
@@ -234,7 +234,7 @@ def take_rows(values: np.ndarray, rows: np.ndarray, out: np.ndarray | None = Non
         for start in starts:
             gather(start)
     else:
-        with ThreadPoolExecutor(threads, thread_name_prefix="qnb-rows") as pool:
+        with ContextThreads(threads, thread_name_prefix="qnb-rows") as pool:
             list(pool.map(gather, starts))
     return found
 

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from ..config import Settings
 from ..errors import ConfigError, Problem, RunStopped
 from ..events import ArtifactSaved, Emit, LogLine, StageChanged
 from ..task.spec import Task
+from ..threads import start_thread
 from ..training.context import FitContext
 from .build import Parts, build_parts
 from .report import write_report
@@ -123,7 +123,7 @@ def _warm_up(model: Any, context: FitContext) -> None:
             except (ImportError, OSError) as error:
                 context.log(f"warm_up of the model: {type(error).__name__}: {error}", level="warning")
 
-        threading.Thread(target=run, name="qnb-warm-up", daemon=True).start()
+        start_thread(run, name="qnb-warm-up")
 
 
 def _load(dataset: Any, context: FitContext) -> None:

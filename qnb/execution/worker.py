@@ -188,7 +188,8 @@ def _end(
 def _surroundings(request: Request, directory: RunDir, emit: ev.Emit, place: Place) -> Iterator[None]:
     """Settings, logs, output, resources and the notebook's classes, in place during the run."""
     with ExitStack() as stack:
-        if place.own_process or place.alone:
+        alone = place.own_process or place.alone
+        if alone:
             use_settings(request.settings)
         else:
             stack.enter_context(settings_of_run(request.settings))
@@ -200,7 +201,7 @@ def _surroundings(request: Request, directory: RunDir, emit: ev.Emit, place: Pla
                 emit(ev.LogLine(text=f"changed since the last run and imported anew: {', '.join(dropped)}"))
             stack.enter_context(notebook_objects(directory))
             _limit_threads(request.threads)
-        stack.enter_context(logs_as_events(emit, level=request.settings.logging_level))
+        stack.enter_context(logs_as_events(emit, level=request.settings.logging_level, alone=alone))
         stack.enter_context(ResourceSampler(emit))
         yield
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from queue import SimpleQueue
 
 import numpy as np
 
 from ..cache import Cache, digest
 from ..errors import CacheError, UnknownNameError, nearest
+from ..threads import ContextThreads
 from .catalogue import operator_fingerprint, operators
 from .layout import Slice, trimmed_layout
 from .native import kernel
@@ -180,7 +181,7 @@ class _Sink:
         self._cache = cache
         self._spare = [np.empty((rows, matrix.shape[1]), np.float32) for _ in range(min(2, blocks))] if cache else []
         self._writing: list[Future[None]] = []
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="qnb-expr-write")
+        self._writer = ContextThreads(1, thread_name_prefix="qnb-expr-write")
 
     def __enter__(self) -> _Sink:
         return self
@@ -248,5 +249,5 @@ def _run_chunks(
     if workers == 1:
         yield from map(run, chunks)
         return
-    with ThreadPoolExecutor(workers, thread_name_prefix="qnb-expr") as pool:
+    with ContextThreads(workers, thread_name_prefix="qnb-expr") as pool:
         yield from pool.map(run, chunks)

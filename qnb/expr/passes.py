@@ -6,13 +6,13 @@ Kept values live in a layout of their own, one segment an instrument, from which
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 import numpy as np
 
 from ..errors import UnknownNameError
+from ..threads import ContextThreads
 from .layout import Layout, Slice, full_layout, trimmed_layout
 from .nodes import Node
 from .operator import CrossSection
@@ -183,7 +183,7 @@ def run_chunks(
         finally:
             spare.put(worker)
 
-    with ThreadPoolExecutor(count, thread_name_prefix="qnb-expr") as pool:
+    with ContextThreads(count, thread_name_prefix="qnb-expr") as pool:
         list(pool.map(run, chunks))
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from ..config import Settings
 from ..errors import RecorderError, nearest
 from ..scratch import scratch_folder
+from ..threads import start_thread
 from .artifacts import artifact_path as normal_path
 from .base import (
     PARAM_LIMIT,
@@ -178,8 +179,7 @@ class Recorder:
             self.set_tags(**environment_tags())
             self.log_params(**environment_params())
         if survey:
-            self._surveyor = threading.Thread(target=self._survey, name="qnb-environment", daemon=True)
-            self._surveyor.start()
+            self._surveyor = start_thread(self._survey, name="qnb-environment")
         return self
 
     def end_run(self, status: str = STATUS_FI) -> None:

@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Sequence
 
 from ..errors import RecorderError
+from ..threads import start_thread
 from .base import Entry, RefusedError
 from .spool import Spool
 
@@ -64,8 +65,7 @@ class Writer:
         with self._queue_lock:
             self._queue.extend(entries)
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._work, name="qnb-recorder", daemon=True)
-                self._thread.start()
+                self._thread = start_thread(self._work, name="qnb-recorder")
 
     def flush(self) -> None:
         """Write everything that is queued, now.

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ..data.protocols import DataKey, RowIndex, WindowSample
 from ..errors import EmptyDataError, ModelError
+from ..threads import start_thread
 from .context import FitContext
 from .options import LoopOptions
 from .samples import label_column, labelled, row_weights, sample_of, window_weights
@@ -245,8 +246,7 @@ def ahead(batches: Iterable[Batch], depth: int = 2) -> Iterator[Batch]:
         else:
             put(None)
 
-    thread = threading.Thread(target=work, name="qnb-batches", daemon=True)
-    thread.start()
+    thread = start_thread(work, name="qnb-batches")
     try:
         while (item := ready.get()) is not None:
             if isinstance(item, Exception):

@@ -85,7 +85,7 @@ def _evaluate(evaluator: Evaluator, job: Job, wire: _Wire, directory: StudyDir, 
             return wire.ask(Report(job.trial, job.fold, step, value, of))
 
         try:
-            with logs_as_events(emit, level=settings.logging_level):
+            with logs_as_events(emit, level=settings.logging_level, alone=True):
                 return evaluator.run(job, report, log)
         except Exception as error:  # noqa: BLE001 - the worker's boundary: a trial may raise anything
             log(traceback.format_exc())

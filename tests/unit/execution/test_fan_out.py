@@ -142,7 +142,7 @@ def test_what_an_event_says_of_itself_while_it_is_written_waits_for_its_turn() -
         disk.append(event)
 
     def work() -> None:
-        with FanOut[Event](append, line=LogLine) as emit, logs_as_events(emit):
+        with FanOut[Event](append, line=LogLine) as emit, logs_as_events(emit, alone=True):
             warnings.simplefilter("always")
             emit(MetricLogged(name="a", value=Talking(), step=0))  # type: ignore[arg-type]
             emit(point(1))
@@ -173,7 +173,7 @@ def test_what_garbage_says_anywhere_stops_nobody(tmp_path: Path) -> None:
         with (
             FanOut[Event](append, line=LogLine) as emit,
             output_as_log(tmp_path / "log.txt", emit),
-            logs_as_events(emit),
+            logs_as_events(emit, alone=True),
         ):
             threads = [threading.Thread(target=lambda: [print("said") for _ in range(5)]) for _ in range(3)]
             for thread in threads:
@@ -197,7 +197,7 @@ def test_listeners_hear_everything_in_order_and_what_they_say_is_kept_but_not_he
         def draw(event: Event) -> None:
             logging.getLogger("qnb.view").info("drawn")
 
-        with fan(disk, draw, heard.append) as emit, logs_as_events(emit):
+        with fan(disk, draw, heard.append) as emit, logs_as_events(emit, alone=True):
             for step in range(20):
                 emit(point(step))
             while disk.lines.count("drawn") < 20:
