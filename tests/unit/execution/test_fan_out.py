@@ -161,7 +161,7 @@ def test_what_garbage_says_anywhere_stops_nobody(tmp_path: Path) -> None:
             self.self = self
 
         def __del__(self) -> None:
-            print("gone")
+            print("gone\n", end="")
             logging.getLogger("qnb.test").info("gone")
 
     def append(event: Event) -> None:
@@ -175,7 +175,7 @@ def test_what_garbage_says_anywhere_stops_nobody(tmp_path: Path) -> None:
             output_as_log(tmp_path / "log.txt", emit),
             logs_as_events(emit, alone=True),
         ):
-            threads = [threading.Thread(target=lambda: [print("said") for _ in range(5)]) for _ in range(3)]
+            threads = [threading.Thread(target=lambda: [print("said\n", end="") for _ in range(5)]) for _ in range(3)]
             for thread in threads:
                 thread.start()
             for step in range(5):
