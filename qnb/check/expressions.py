@@ -24,7 +24,7 @@ _COMMA = "\x1f"
 def check_expressions(subject: Subject) -> Iterator[Problem]:
     """Yield what is wrong with the expressions that a user wrote."""
     yield from _register(subject)
-    told: set[str] = set()
+    looked_at: set[str] = set()
     expressions = list(expressions_of(subject))
     while expressions:
         expression = expressions.pop(0)
@@ -41,7 +41,7 @@ def check_expressions(subject: Subject) -> Iterator[Problem]:
             message = f"{message}, column {error.column} of {_short(expression.text)}"
             yield subject.problem(message, expression.path, remedy=remedy, offset=error.column - 1)
             continue
-        yield from _fields(subject, expression, node, told)
+        yield from _fields(subject, expression, node, looked_at)
         if not expression.label and ".feature." in f".{expression.path}.":
             yield from _ahead(subject, expression)
 
@@ -106,14 +106,17 @@ def _register(subject: Subject) -> Iterator[Problem]:
         yield from subject.translated(error, f"{section}.custom_ops")
 
 
-def _fields(subject: Subject, expression: Expression, node: Node, told: set[str]) -> Iterator[Problem]:
-    if subject.market is None:
+def _fields(subject: Subject, expression: Expression, node: Node, looked_at: set[str]) -> Iterator[Problem]:
+    market = subject.market
+    if market is None:
         return
-    known = subject.market.fields
     for field in walk(node):
-        if not isinstance(field, Field) or field.periodic or field.name.lower() in known or field.name in told:
+        if not isinstance(field, Field) or field.periodic or field.name in looked_at:
             continue
-        told.add(field.name)
+        looked_at.add(field.name)
+        if market.has_field(field.name.lower()):
+            continue
+        known = market.fields
         near = nearest(field.name, known)
         if near:
             remedy, severity = f"did you mean ${near[0]}?", "error"

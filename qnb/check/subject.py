@@ -41,21 +41,30 @@ class Market:
         Trading days.
     store : object or None
         The open store; None for a demo market that was not made yet.
-    fields : tuple of str
-        Names of the fields that some instrument has.
+    planned : tuple of str
+        Names of the fields of a market that was not made yet.
     universes : tuple of str
         Names of the universes.
     """
 
     calendar: np.ndarray
     store: Any
-    fields: tuple[str, ...]
+    planned: tuple[str, ...]
     universes: tuple[str, ...]
     benchmark: str = ""
 
     def has_instrument(self, symbol: str) -> bool:
         """Return whether there is data of `symbol`; for a market that is not made yet, whether it might be."""
         return self.store is None or bool(self.store.has_instrument(symbol))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields that some instrument has; looks into the folder of each."""
+        return self.planned if self.store is None else tuple(self.store.fields())
+
+    def has_field(self, name: str) -> bool:
+        """Return whether some instrument has the field."""
+        return name in self.planned if self.store is None else bool(self.store.has_field(name))
 
     @property
     def span(self) -> str:
@@ -172,7 +181,7 @@ def open_market(settings: Settings, freq: str = "day") -> Market:
 
     store = open_store(settings, freq)
     universes = store.universes()
-    return Market(store.calendar, store, tuple(store.fields()), tuple(dict.fromkeys(("all", *universes))))
+    return Market(store.calendar, store, (), tuple(dict.fromkeys(("all", *universes))))
 
 
 def first_moment(value: Any) -> np.datetime64 | None:

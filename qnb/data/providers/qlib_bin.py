@@ -141,6 +141,11 @@ class QlibBinStore:
             self._fields = sorted(n[: -len(self._suffix)] for n in found)
         return list(self._fields)
 
+    def has_field(self, field: str) -> bool:
+        """Return whether at least one instrument has `field` (without ``$``); mostly the first one does."""
+        files = (self._file(symbol, field) for symbol in self._scan())
+        return any(file is not None and os.path.exists(file) for file in files)
+
     def universes(self) -> list[str]:
         """Return the names of the universes, sorted."""
         return sorted(p.stem for p in (self.path / "instruments").glob("*.txt"))
