@@ -82,8 +82,8 @@ class Settings:
         The cache is kept below this size, oldest use first out.
     threads : int
         Threads for kernels and models; default: the cores this process may use.
-    custom_ops : tuple of str
-        User-defined operators as dotted paths or ``file.py:Class``.
+    custom_ops : tuple of class or str
+        User-defined operators: classes, dotted paths or ``file.py:Class``.
     logging_level : str
         Level of what is written to the log.
     """
@@ -166,7 +166,7 @@ class Settings:
             "cache_dir": str(self.cache_dir),
             "cache_bytes": self.cache_bytes,
             "threads": self.threads,
-            "custom_ops": list(self.custom_ops),
+            "custom_ops": [f"{c.__module__}.{c.__name__}" if isinstance(c, type) else c for c in self.custom_ops],
             "logging_level": self.logging_level,
         }
 

@@ -31,6 +31,8 @@ def check_task(task: Task, settings: Settings) -> list[Problem]:
     list of Problem
         In the order of the lines, the task's own warnings included; those with severity ``"error"`` stop a run.
     """
+    from ..expr.catalogue import own_operators
     from .checks import run_checks
 
-    return run_checks(task, settings)
+    with own_operators():
+        return run_checks(task, settings)

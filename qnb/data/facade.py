@@ -141,6 +141,7 @@ class DataFacade:
         """
         import pandas as pd
 
+        from ..expr.catalogue import register_custom_ops
         from ..expr.evaluate import evaluate
         from ..expr.nodes import fields_of
         from ..expr.parse import parse
@@ -151,6 +152,7 @@ class DataFacade:
         if mode not in ("compat", "strict"):
             raise ConfigError([Problem(f"unknown mode {mode!r}", "valid: compat, strict", "mode")])
         store, settings = self.store(freq), self.settings
+        register_custom_ops(settings.custom_ops)
         texts = [str(f) for f in fields]
         read = sorted({name for text in texts for name in fields_of(parse(text))})
         rows = rows_for(instruments, store, start=start_time, end=end_time, fields=read or None)

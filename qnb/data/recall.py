@@ -44,12 +44,14 @@ def load_address(
     store : QlibBinStore
         Its fingerprint stands for the data.
     """
-    from ..expr.catalogue import operator_fingerprint, operators
+    from ..expr.catalogue import operators
     from ..expr.evaluate import ENGINE_VERSION
+    from ..expr.fingerprint import operator_fingerprint
 
     if not _is_plain(instruments) or not _is_plain(filters):
         return ""
-    own = sorted((n, mark) for n, op in operators().items() if (mark := operator_fingerprint(op)))
+    texts = "\n".join(text for expressions, _ in fields.values() for text in expressions)
+    own = sorted((n, mark) for n, op in operators().items() if n in texts and (mark := operator_fingerprint(op)))
     times = [str(to_time(t, "time")) for t in span]
     version = (_VERSION, ENGINE_VERSION)
     return digest("load", version, list(fields.items()), instruments, times, filters, own, store.fingerprint)

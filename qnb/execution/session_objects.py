@@ -1,7 +1,8 @@
 """What a warm worker takes over from the notebook for one run, and what it forgets of the run before.
 
 Classes that were defined in a notebook's cell come by value: `cloudpickle` bytes in the run's directory, which only
-this user's own workers read. Modules of the user that changed on disk since the last run are imported anew.
+this user's own workers read; operators among them are known in the run's expressions. Modules of the user that changed
+on disk since the last run are imported anew, and all of them are where one made operators known.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import contextlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import PoolError
-from ..rundir import RunDir
+from ..expr.catalogue import forget_operators, own_operators, registered_operators
+from ..expr.operator import Operator
 
 __all__ = ["fresh_modules", "notebook_objects"]
 
@@ -24,15 +26,14 @@ _seen: dict[str, tuple[str, int]] = {}
 
 
 @contextmanager
-def notebook_objects(directory: RunDir) -> Iterator[None]:
-    """Have the classes that came with the run in ``__main__`` while it is open.
+def notebook_objects(path: Path) -> Iterator[None]:
+    """Have the classes of the file `path`, which came with the run, in ``__main__`` while it is open.
 
     Raises
     ------
     PoolError
         When the file is another user's, or cannot be read back here.
     """
-    path = directory.objects_path
     if not path.exists():
         yield
         return
@@ -51,8 +52,10 @@ def notebook_objects(directory: RunDir) -> Iterator[None]:
     before = {name: getattr(main, name) for name in objects if hasattr(main, name)}
     for name, value in objects.items():
         setattr(main, name, value)
+    operators = {n: v for n, v in objects.items() if isinstance(v, type) and issubclass(v, Operator)}
     try:
-        yield
+        with own_operators(operators):
+            yield
     finally:
         for name in objects:
             if name in before:
@@ -70,20 +73,30 @@ def fresh_modules(folders: Iterable[str | Path]) -> Iterator[tuple[str, ...]]:
     roots = tuple(f"{Path(folder).resolve()}{os.sep}" for folder in folders if folder)
     own = _own_modules(roots)
     dropped: tuple[str, ...] = ()
-    changed = [mark[0] for name, mark in own.items() if name in _seen and _seen[name] != mark]
-    if changed:
+    if any(name in _seen and _seen[name] != mark for name, mark in own.items()):
         dropped = tuple(own)
-        for name in own:
-            sys.modules.pop(name, None)
-        for file in changed:  # Python takes what it compiled for fresh if the second and the size are the same
-            with contextlib.suppress(FileNotFoundError, NotImplementedError):  # none was kept, or none ever is
-                os.unlink(importlib.util.cache_from_source(file))
-        _seen.clear()
-        importlib.invalidate_caches()
+        _drop(own)
+    known = registered_operators()
     try:
         yield dropped
     finally:
-        _seen.update({name: mark for name, mark in _own_modules(roots).items() if name not in _seen})
+        own = _own_modules(roots)
+        if forget_operators(known):
+            _drop(own)
+        else:
+            _seen.update({name: mark for name, mark in own.items() if name not in _seen})
+
+
+def _drop(own: Mapping[str, tuple[str, int]]) -> None:
+    """Forget modules, so that they are imported anew."""
+    files = [name for name in sys.modules if name.startswith("qnb_user_")]  # those that a task names by their path
+    for name in (*own, *files):
+        sys.modules.pop(name, None)
+    for file, _ in own.values():  # Python takes what it compiled for fresh if the second and the size are the same
+        with contextlib.suppress(FileNotFoundError, NotImplementedError):  # none was kept, or none ever is
+            os.unlink(importlib.util.cache_from_source(file))
+    _seen.clear()
+    importlib.invalidate_caches()
 
 
 def _own_modules(roots: tuple[str, ...]) -> dict[str, tuple[str, int]]:

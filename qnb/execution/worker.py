@@ -21,6 +21,7 @@ from typing import Any
 from .. import events as ev
 from ..config import settings_of_run, use_settings
 from ..errors import ConfigError, QnbError, RecorderError, RunStopped
+from ..expr.catalogue import own_operators
 from ..journal import JournalWriter
 from ..machine import boot_id, process_id
 from ..recorder import R
@@ -186,20 +187,21 @@ def _end(
 
 @contextmanager
 def _surroundings(request: Request, directory: RunDir, emit: ev.Emit, place: Place) -> Iterator[None]:
-    """Settings, logs, output, resources and the notebook's classes, in place during the run."""
+    """Settings, operators, logs, output, resources and the notebook's classes, in place during the run."""
     with ExitStack() as stack:
         alone = place.own_process or place.alone
         if alone:
             use_settings(request.settings)
         else:
             stack.enter_context(settings_of_run(request.settings))
+        stack.enter_context(own_operators())
         if place.own_process:
             stack.enter_context(output_as_log(directory.log_path, emit))
             folders: list[str | Path] = [request.settings.work_dir, request.task.base_dir, *request.task.imports]
             dropped = stack.enter_context(fresh_modules(folders))
             if dropped:
                 emit(ev.LogLine(text=f"changed since the last run and imported anew: {', '.join(dropped)}"))
-            stack.enter_context(notebook_objects(directory))
+            stack.enter_context(notebook_objects(directory.objects_path))
             _limit_threads(request.threads)
         stack.enter_context(logs_as_events(emit, level=request.settings.logging_level, alone=alone))
         stack.enter_context(ResourceSampler(emit))

@@ -1,10 +1,15 @@
-"""All operators by name: the built-in ones, those of other packages, and those a user registered."""
+"""All operators by name: those of the package and of other packages, and those a user registered.
+
+An operator registered by hand is known in the whole process, like the module or cell that does so. Those of the
+setting ``custom_ops``, and those that came with a run, are known in the context that `own_operators` opens for a run or
+a check, and in threads that take it over; where none is open, in the whole process.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, cast
 
@@ -12,14 +17,46 @@ from ..errors import ConfigError, Problem
 from ..registry import load_all
 from .operator import Operator
 
-__all__ = ["operator_fingerprint", "operators", "register_custom_ops", "register_operator"]
+__all__ = [
+    "forget_operators",
+    "operators",
+    "own_operators",
+    "register_custom_ops",
+    "register_operator",
+    "registered_operators",
+]
 
-_own: dict[str, type[Operator]] = {}
+_by_hand: dict[str, type[Operator]] = {}
+_of_settings: dict[str, type[Operator]] = {}
+_here: ContextVar[dict[str, type[Operator]] | None] = ContextVar("qnb_operators", default=None)
 
 
 def operators() -> Mapping[str, type[Operator]]:
     """Return all operators by name; a registered one takes the place of a built-in one of its name."""
-    return {**_found(), **_own} if _own else _found()
+    return {**_found(), **_of_settings, **_by_hand, **(_here.get() or {})}
+
+
+def registered_operators() -> dict[str, type[Operator]]:
+    """Return the operators that were registered by hand in this process."""
+    return dict(_by_hand)
+
+
+def forget_operators(kept: Mapping[str, type[Operator]]) -> bool:
+    """Have only the operators `kept` registered by hand; returns whether there were others."""
+    changed = _by_hand != kept
+    _by_hand.clear()
+    _by_hand.update(kept)
+    return changed
+
+
+@contextmanager
+def own_operators(given: Mapping[str, type[Operator]] | None = None) -> Iterator[None]:
+    """Have `given`, and what `register_custom_ops` makes known meanwhile, in this context alone while it is open."""
+    token = _here.set(dict(given or {}))
+    try:
+        yield
+    finally:
+        _here.reset(token)
 
 
 @cache
@@ -47,6 +84,11 @@ def register_operator(operator: type[Operator], *, name: str = "") -> type[Opera
     ...     def compute(self, x):
     ...         return x * x * x
     """
+    _by_hand[_key_of(operator, name)] = operator
+    return operator
+
+
+def _key_of(operator: Any, name: str = "") -> str:
     key = name or getattr(operator, "__name__", repr(operator))
     if not (isinstance(operator, type) and issubclass(operator, Operator)):
         raise ConfigError(
@@ -54,44 +96,17 @@ def register_operator(operator: type[Operator], *, name: str = "") -> type[Opera
         )
     if not key.isidentifier():
         raise ConfigError([Problem(f"{key!r} cannot be the name of an operator", "", "custom_ops")])
-    _own[key] = operator
-    return operator
+    return key
 
 
 def register_custom_ops(custom_ops: Iterable[Any]) -> None:
     """Make the operators of the setting ``custom_ops`` known: classes, dotted paths, ``file.py:Class``, mappings."""
     from ..task.component import resolve
 
+    here = _here.get()
     for config in custom_ops:
         if isinstance(config, str) and ".py:" in config:
             path, _, name = config.rpartition(":")
             config = {"class": name, "module_path": path}
         found = config if isinstance(config, type) else resolve(config, "operator")[0]
-        register_operator(cast("type[Operator]", found))
-
-
-def operator_fingerprint(operator: type[Operator]) -> str:
-    """Return a digest of the code of an operator that is not built in, '' for one that is."""
-    if operator.__module__.startswith("qnb.expr.operators."):
-        return ""
-    made = hashlib.blake2b(f"{operator.__qualname__}\0{operator.version}".encode(), digest_size=8)
-    for cls in operator.__mro__:
-        if cls.__module__.startswith("qnb.expr."):
-            break
-        for name, value in sorted(vars(cls).items()):
-            function = getattr(value, "__func__", value)
-            code = getattr(function, "__code__", None)
-            made.update(f"\0{name}\0".encode())
-            made.update(_code_bytes(code) if code is not None else repr(value).encode() if _plain(value) else b"")
-    return made.hexdigest()
-
-
-def _code_bytes(code: types.CodeType) -> bytes:
-    parts = [code.co_code, repr(code.co_names).encode()]
-    for constant in code.co_consts:
-        parts.append(_code_bytes(constant) if isinstance(constant, types.CodeType) else repr(constant).encode())
-    return b"\0".join(parts)
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, str | int | float | tuple | frozenset | bool | type(None))
+        (_of_settings if here is None else here)[_key_of(found)] = cast("type[Operator]", found)

@@ -20,7 +20,8 @@ import numpy as np
 from ..cache import Cache, digest
 from ..errors import CacheError, UnknownNameError, nearest
 from ..threads import ContextThreads
-from .catalogue import operator_fingerprint, operators
+from .catalogue import operators
+from .fingerprint import operator_fingerprint
 from .layout import Slice, trimmed_layout
 from .native import kernel
 from .nodes import Call, Node, fields_of, to_text, walk

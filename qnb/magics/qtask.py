@@ -127,9 +127,9 @@ class QnbMagics(Magics):
         )  # fmt: skip
         for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)
-        from .by_value import classes_of_the_notebook
+        from ..check.by_value import objects_of_the_notebook
 
-        objects = classes_of_the_notebook(task, self.shell.user_ns)
+        objects = objects_of_the_notebook(task, settings, self.shell.user_ns)
         if options.check:
             print("no mistakes found" + (f", {len(warnings)} warnings" if warnings else ""))
             return

@@ -93,7 +93,7 @@ class TuneMagics(Magics):
             settings = settings.with_(experiment=options.experiment)
         handle = self._going_on(plan.spec.name, settings) if options.resume else None
         if handle is None:
-            directory = open_study(plan, settings, resume=options.resume)
+            directory = open_study(plan, settings, resume=options.resume, namespace=self.shell.user_ns)
             start_manager(directory)
             handle = StudyHandle(directory)
         self._show(handle, plan.spec.name)

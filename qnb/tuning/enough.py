@@ -6,6 +6,7 @@ from ..check.expressions import labels_of
 from ..check.subject import Subject, first_moment, last_moment, open_market
 from ..config import Settings
 from ..errors import ConfigError, DataError, ExpressionError, Problem
+from ..expr.catalogue import own_operators, register_custom_ops
 from .folds import label_reach, make_folds
 from .plan import StudyPlan
 
@@ -27,7 +28,9 @@ def too_many_folds(plan: StudyPlan, settings: Settings) -> list[Problem]:
         first = first_moment(subject.segments["train"][0])
         last = last_moment(subject.segments["valid"][1])
         days = int(((calendar >= first) & (calendar <= last)).sum())
-        reach = label_reach([e.text for e in labels_of(subject)])
+        with own_operators():
+            register_custom_ops(settings.custom_ops)
+            reach = label_reach([e.text for e in labels_of(subject)])
     except (ConfigError, DataError, ExpressionError, KeyError, IndexError, TypeError, ValueError):
         return []
     try:

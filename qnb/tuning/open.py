@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..check import check_task
+from ..check.by_value import objects_of_the_notebook
 from ..config import Settings
 from ..errors import ConfigError, StudyError
 from .enough import too_many_folds
@@ -18,11 +21,14 @@ from .studydir import StudyDir, create_study, find_study
 __all__ = ["open_study"]
 
 
-def open_study(plan: StudyPlan, settings: Settings, *, resume: bool = False) -> StudyDir:
+def open_study(
+    plan: StudyPlan, settings: Settings, *, resume: bool = False, namespace: Mapping[str, Any] | None = None
+) -> StudyDir:
     """Return the directory of the study, ready to be managed.
 
     With `resume` it is the newest study of that name. Its trials stay; the number of trials, the jobs and the times may
-    differ from before, what decides the trials may not.
+    differ from before, what decides the trials may not. What the workflow needs of the classes in `namespace`, by
+    default those of the main module, goes to the workers by value.
 
     Raises
     ------
@@ -36,10 +42,12 @@ def open_study(plan: StudyPlan, settings: Settings, *, resume: bool = False) -> 
     problems = [p for p in check_task(plan.task, settings) if p.severity == "error"] or too_many_folds(plan, settings)
     if problems:
         raise ConfigError(problems, source=plan.source)
+    names = vars(sys.modules["__main__"]) if namespace is None else namespace
+    objects = objects_of_the_notebook(plan.task, settings, names)
     check_sampler(plan.spec.sampler)
     _try_storage(plan)
     if not resume:
-        return create_study(plan, settings)
+        return create_study(plan, settings, objects)
     directory = find_study(settings, plan.spec.name)
     request = directory.request()
     if directory.is_managed():
@@ -52,7 +60,7 @@ def open_study(plan: StudyPlan, settings: Settings, *, resume: bool = False) -> 
             "undo the change to go on with it, or leave --resume out to start anew"
         )
     directory.go_on()
-    directory.write_request(replace(plan, spec=replace(plan.spec, threads=request.spec.threads)), settings)
+    directory.write_request(replace(plan, spec=replace(plan.spec, threads=request.spec.threads)), settings, objects)
     return directory
 
 

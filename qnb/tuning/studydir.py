@@ -2,6 +2,7 @@
 
 ``request.json``   plan and settings (by whoever starts the study)
 ``study.yaml``     the text as the user wrote it
+``main.pkl``       classes of the notebook's cells that the workflow needs, by value; only for the user's own workers
 ``optuna.journal`` Optuna's storage, unless another was named
 ``events.ndjson``  every event of the study (see `qnb.tuning.events`): what views are folded from
 ``series/``        daily series of the trials
@@ -88,8 +89,16 @@ class StudyDir:
         spec = StudySpec.from_json(raw["plan"]["spec"])
         return StudyRequest(self.study_id, spec.name, spec, Settings.from_json(raw["settings"]), raw["plan"])
 
-    def write_request(self, plan: StudyPlan, settings: Settings) -> None:
-        """Write or replace the request."""
+    @property
+    def objects_path(self) -> Path:
+        """File with the classes of the notebook that the workflow needs."""
+        return self.path / "main.pkl"
+
+    def write_request(self, plan: StudyPlan, settings: Settings, objects: bytes | None = None) -> None:
+        """Write or replace the request, and what `qnb.check.by_value` gave if it is given."""
+        if objects is not None:
+            self.objects_path.touch(mode=0o600)
+            self.objects_path.write_bytes(objects)
         raw = {"plan": plan_to_json(plan), "settings": settings.to_json()}
         write_atomically(self.path / "study.yaml", plan.text)
         write_atomically(self.path / "request.json", json.dumps(raw, default=str))  # last: with it there is a study
@@ -139,12 +148,12 @@ def studies_dir(settings: Settings) -> Path:
     return settings.work_dir / ".qnb" / "studies"
 
 
-def create_study(plan: StudyPlan, settings: Settings) -> StudyDir:
+def create_study(plan: StudyPlan, settings: Settings, objects: bytes | None = None) -> StudyDir:
     """Make the directory of a new study."""
     stamp = time.strftime("%m%d%H%M%S")
     directory = StudyDir(studies_dir(settings) / f"{stamp}{secrets.token_hex(3)}")
     directory.path.mkdir(parents=True)
-    directory.write_request(plan, settings)
+    directory.write_request(plan, settings, objects)
     return directory
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from ..config import Settings, use_settings
 from ..events import Event, LogLine
 from ..execution.logs import logs_as_events
+from ..execution.session_objects import notebook_objects
 from .evaluate import Evaluator, failure_of
 from .messages import Answer, Done, Hello, Job, Report, decode, encode
 from .studydir import StudyDir
@@ -62,10 +63,11 @@ def main(argv: list[str] | None = None) -> int:
     request = directory.request()
     settings = use_settings(request.settings.with_(threads=request.spec.threads))
     evaluator = Evaluator(request.spec, settings, directory.path)
-    wire.send(Hello(os.getpid()))
-    while True:
-        job = wire.jobs.get()
-        wire.send(_evaluate(evaluator, job, wire, directory, settings))
+    with notebook_objects(directory.objects_path):
+        wire.send(Hello(os.getpid()))
+        while True:
+            job = wire.jobs.get()
+            wire.send(_evaluate(evaluator, job, wire, directory, settings))
 
 
 def _evaluate(evaluator: Evaluator, job: Job, wire: _Wire, directory: StudyDir, settings: Settings) -> Done:

@@ -18,6 +18,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from qnb import config
+from qnb.expr.catalogue import forget_operators
 from qnb.panels.study import StudyPanel
 from qnb.panels.study_view import study_view
 from qnb.rundir import create_run
@@ -60,6 +61,49 @@ def _tune(shell: InteractiveShell, line: str, cell: str = CELL) -> Any:
     with capture_output() as captured:
         shell.run_cell_magic("qtune", line, cell)
     return captured
+
+
+OF_THE_NOTEBOOK = """
+import numpy as np
+import pandas as pd
+from qnb.expr import Element, Parameter, register_operator
+
+@register_operator
+class Level(Element):
+    signature = (Parameter("x", "series"),)
+    def compute(self, x):
+        return 0 * x + 7
+
+class Mine:
+    def __init__(self, scale=1.0):
+        self.scale = scale
+
+    def fit(self, dataset):
+        assert float(dataset.prepare("train", col_set="feature").max().max()) == 7.0
+
+    def predict(self, dataset, segment="test"):
+        index = dataset.prepare(segment, col_set="label").index
+        return pd.Series(self.scale * np.random.default_rng(0).normal(size=len(index)), index=index, name="score")
+"""
+STUDY_OF_THE_NOTEBOOK = """\
+market: demo:instruments=40,years=4
+model: {class: Mine, module_path: __main__, kwargs: {scale: !uniform [1, 2]}}
+processors: {infer: [], learn: []}
+strategy: {topk: 8, n_drop: 1}
+features:
+  L: Level($close)
+"""
+
+
+def test_classes_and_operators_of_cells_reach_the_workers_of_a_study(shell: InteractiveShell) -> None:
+    shell.run_cell(OF_THE_NOTEBOOK)
+    try:
+        _tune(shell, "own --trials 2 --jobs 1 --metric rank_ic", STUDY_OF_THE_NOTEBOOK)
+    finally:
+        forget_operators({})
+    handle = shell.user_ns["own"]
+    handle.wait(timeout=200)
+    assert (handle.status, handle.state.count("failed")) == ("finished", 0), handle.state.trials
 
 
 def test_a_study_in_a_cell(shell: InteractiveShell, yardstick: Callable[[], float]) -> None:

@@ -12,16 +12,18 @@ import pytest
 
 from qnb.errors import ConfigError, ExpressionError, UnknownNameError
 from qnb.expr import CrossSection, Element, MemorySource, Parameter, Series, catalogue
-from qnb.expr.catalogue import operator_fingerprint, operators, register_custom_ops, register_operator
+from qnb.expr.catalogue import operators, register_custom_ops, register_operator
 from qnb.expr.evaluate import evaluate, evaluation_key
 from qnb.expr.explain import explain
+from qnb.expr.fingerprint import operator_fingerprint
 
 
 @pytest.fixture(autouse=True)
 def forget() -> Iterator[None]:
     """Registered operators are gone after each test."""
     yield
-    catalogue._own.clear()
+    catalogue.forget_operators({})
+    catalogue._of_settings.clear()
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,28 @@
-"""Classes that live in the notebook and are named in a task: found, and pickled by value for the worker."""
+"""What lives in the notebook and a task needs: classes that it names, operators; pickled by value for a worker."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..config import Settings
 from ..errors import ConfigError, Problem, nearest
+from ..expr.catalogue import registered_operators
 from ..task.document import walk
 from ..task.spec import Task
 
-__all__ = ["classes_of_the_notebook"]
+__all__ = ["objects_of_the_notebook"]
 
 MAIN = "__main__"
 
 
-def classes_of_the_notebook(task: Task, namespace: Mapping[str, Any]) -> bytes | None:
-    """Return the classes of `namespace` that `task` names, pickled by value; None when it names none.
+def objects_of_the_notebook(task: Task, settings: Settings, namespace: Mapping[str, Any]) -> bytes | None:
+    """Return the classes of `namespace` that `task` needs in a worker, pickled by value; None when it needs none.
 
-    Named is what stands as ``class: MyNet`` with ``module_path: __main__``, or as ``__main__.MyNet``.
+    Those are what stands as ``class: MyNet`` with ``module_path: __main__``, or as ``__main__.MyNet``; operators of the
+    setting ``custom_ops``; and operators registered by hand, those of the notebook and those of modules that the task
+    names. One that the task does not name and that cannot be pickled is left out.
 
     Raises
     ------
@@ -36,14 +41,25 @@ def classes_of_the_notebook(task: Task, namespace: Mapping[str, Any]) -> bytes |
         problems.append(task.problem(f"no class {name!r} in the notebook", path, remedy=remedy))
     if problems:
         raise ConfigError(problems, source=task.source)
-    if not found:
-        return None
+    for operator in settings.custom_ops:
+        if isinstance(operator, type) and operator.__module__ == MAIN:
+            found[operator.__name__] = operator
+    words = {w for _, text in walk(task.document) if isinstance(text, str) for w in re.findall(r"\w+", text)}
+    registered = registered_operators()
+    found |= {name: operator for name, operator in registered.items() if name in words}
+    others = {name: operator for name, operator in registered.items() if operator.__module__ == MAIN}
+    return _pickled(others | found, found, task) if found or others else None
+
+
+def _pickled(all_of_them: Mapping[str, Any], needed: Mapping[str, Any], task: Task) -> bytes | None:
     import cloudpickle
 
     try:
-        return bytes(cloudpickle.dumps(found))
+        return bytes(cloudpickle.dumps(all_of_them))
     except Exception as error:
-        names = ", ".join(found)
+        if len(needed) < len(all_of_them):
+            return _pickled(needed, needed, task) if needed else None
+        names = ", ".join(needed)
         problem = Problem(f"{names} cannot be sent to a worker: {error}", "move it to a .py file and name that")
         raise ConfigError([problem], source=task.source) from error
 
