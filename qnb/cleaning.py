@@ -40,9 +40,9 @@ def clean_runs(settings: Settings) -> Cleaned:
     """
     names, size = [], 0
     for directory in list_run_dirs(settings.runs_dir, deleted=True):
-        if last_status(directory.path) not in OVER:
-            continue
         handle = RunHandle(directory)
+        if last_status(directory.path) not in OVER and not handle.is_over:
+            continue
         try:
             deleted = _deleted_in_store(handle)
             name = handle.name
@@ -59,6 +59,8 @@ def clean_runs(settings: Settings) -> Cleaned:
 
 def _deleted_in_store(handle: RunHandle) -> bool | None:
     """Return whether the run was deleted; None when nothing is known of it."""
+    if handle.damage:
+        return handle.directory.is_deleted or None
     known = handle.directory.recorder()
     if known is None:
         return None

@@ -115,8 +115,8 @@ def fit(kind: type[Any], raw: Mapping[str, Any], complain: Complain | None = Non
     Parameters
     ----------
     kind : type
-        Fields are of str, bool, int, float, Path, `Moment`, `AnyFloat`, `Natural`, Any, or made of these and of other
-        such types by tuple, list, Mapping and ``| None``. JSON's lists become tuples where the type says so.
+        Fields are of str, bool, int, float, Path, `Moment`, `AnyFloat`, `Natural`, Any, Literal texts, or made of these
+        and of other such types by tuple, list, Mapping and ``| None``. Lists become tuples where the type says so.
     raw : mapping
         What a file says.
     complain : callable, optional
@@ -125,8 +125,10 @@ def fit(kind: type[Any], raw: Mapping[str, Any], complain: Complain | None = Non
     Raises
     ------
     ValueError
-        Without `complain`: a value is of a wrong type, or one that has no default is missing.
+        `raw` is no mapping. Without `complain`: a value is of a wrong type, or one that has no default is missing.
     """
+    if not isinstance(raw, Mapping):
+        raise ValueError(f"{_short(raw)} is no object")
     values = {}
     for name, (read, required) in _readers(typing.cast(Any, kind)).items():
         try:
@@ -209,6 +211,8 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
         return lambda value: value
     if origin is Annotated:
         return _MARKED[arguments[1]]
+    if origin is typing.Literal:
+        return lambda value: _one_of(arguments, value)
     if origin in (typing.Union, types.UnionType):
         read = _reader(next(a for a in arguments if a is not type(None)))
         return lambda value: None if value is None else read(value)
@@ -229,6 +233,12 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
 def _of(kind: type[T], value: Any) -> T:
     if type(value) is not kind:
         raise TypeError(f"{_short(value)} is no {_WORDS[kind]}")
+    return value
+
+
+def _one_of(words: tuple[Any, ...], value: Any) -> Any:
+    if _text(value) not in words:
+        raise ValueError(f"{_short(value)} is none of {', '.join(words)}")
     return value
 
 

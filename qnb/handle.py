@@ -6,13 +6,13 @@ in another one, and after a restart.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import PoolError
+from .events import RunFailed
 from .journal import JournalReader
 from .pool.place import Place
 from .rundir import Request, RunDir
@@ -43,7 +43,7 @@ class RunHandle(Waiting):
         self.directory = directory
         self._reader = JournalReader(directory.path)
         self._state = RunState()
-        self._request: Request | None = None
+        self._request: Request | PoolError | None = None
         self._request_mark = (0, 0)
         self._lock = threading.Lock()
 
@@ -54,30 +54,57 @@ class RunHandle(Waiting):
 
     @property
     def request(self) -> Request:
-        """What was submitted: task, settings, name."""
+        """What was submitted: task, settings, name.
+
+        Raises
+        ------
+        PoolError
+            It cannot be read, see `damage`.
+        """
         mark = self.directory.request_mark()
         if self._request is None or mark not in (self._request_mark, (0, 0)):
-            self._request, self._request_mark = self.directory.request(), mark
+            try:
+                self._request = self.directory.request()
+            except PoolError as error:
+                self._request = error
+            self._request_mark = mark
+        if isinstance(self._request, PoolError):
+            raise self._request
         return self._request
 
     @property
+    def damage(self) -> str:
+        """Why the run can hardly do more than be looked at and deleted; '' when its request and journal can be read."""
+        state = self.state
+        if state.status == "damaged" and state.failure is not None:
+            return state.failure.message
+        return self._unreadable()
+
+    @property
     def name(self) -> str:
-        """The run's name."""
-        return self.request.name
+        """The run's name; of a damaged run the one in its journal, else the beginning of its id."""
+        try:
+            return self.request.name
+        except PoolError:
+            return self._state.name or self.run_id[:6]
 
     @property
     def state(self) -> RunState:
         """The state as of now, with every event folded in."""
         with self._lock:  # a panel's thread and the notebook may ask at the same time
             state = self._state.apply_raw(self._reader.read_raw(), self._reader.complain)
-            if state.name:
-                with contextlib.suppress(PoolError):  # the journal has the name that the run began with
-                    state.name = self.name
+            state.run_id, state.name = self.run_id, self.name  # the journal has the name that the run began with
+            if state.status in ("unknown", "waiting"):
+                damage = self._unreadable()
+                if not damage and state.status == "unknown" and self.run_id not in self._place.tickets:
+                    damage = f"{self._reader.path} tells nothing of how the run stands; run its cell again"
+                if damage:
+                    state.status, state.failure = "damaged", RunFailed(error="DamagedRun", message=damage)
             return state
 
     @property
     def status(self) -> str:
-        """``waiting``, ``running``, ``finished``, ``failed``, ``stopped`` or ``interrupted``."""
+        """``waiting``, ``running``, ``finished``, ``failed``, ``stopped``, ``interrupted`` or ``damaged``."""
         return self.state.status
 
     @property
@@ -127,7 +154,7 @@ class RunHandle(Waiting):
     def stop(self) -> None:
         """Ask the run to stop at its next safe place; returns at once."""
         self.directory.ask_to_stop()
-        Place(self.directory.path.parents[2]).wake()
+        self._place.wake()
 
     def prefer(self) -> bool:
         """Have the run go next if it waits; False when it does not wait any more."""
@@ -138,6 +165,17 @@ class RunHandle(Waiting):
     def what_if(self) -> Any:
         """Return sliders that run the backtest again on this run's predictions; see `qnb.what_if`."""
         return importlib.import_module("qnb.panels.whatif").WhatIfPanel(self)  # a panel lies above a handle
+
+    @property
+    def _place(self) -> Place:
+        return Place(self.directory.path.parents[2])
+
+    def _unreadable(self) -> str:
+        try:
+            _ = self.request
+        except PoolError as error:
+            return str(error)
+        return ""
 
     def __repr__(self) -> str:
         return f"<run {self.name} {self.run_id} {self.status}>"

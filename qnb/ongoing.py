@@ -33,7 +33,7 @@ def last_status(directory: str | Path) -> str:
 
 def _glance(journal: str) -> str:
     """Return the status at the end of a journal; '' where it cannot be told from there."""
-    with contextlib.suppress(FileNotFoundError), open(journal, "rb", buffering=0) as file:
+    with contextlib.suppress(OSError), open(journal, "rb", buffering=0) as file:
         size, block = file.seek(0, os.SEEK_END), BLOCK
         while True:
             start = max(0, size - block)

@@ -17,6 +17,7 @@ import contextlib
 import json
 import os
 import re
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -27,7 +28,7 @@ from .config import Settings
 from .errors import PoolError, QnbError, UnknownNameError
 from .events import STAGES, RunQueued
 from .files import AnyFloat, Natural, fit, load_json, make, read_json, remove, tell, write_atomically
-from .journal import JournalWriter
+from .journal import JOURNAL_NAME, JournalWriter
 from .machine import ProcessId, boot_id, process_id
 from .task.spec import Task
 
@@ -44,6 +45,9 @@ __all__ = [
 
 NOBODY = ProcessId(0)
 _NAME = re.compile(rb'\{"run_id": "[^"\\]*", "name": ("(?:[^"\\]|\\.)*")')
+MAKING = 60.0
+"""Seconds after which a folder without a request is not one of a run that is being made."""
+_LEFT = (JOURNAL_NAME, "task.yaml", "recorder.json", "result.json")
 TIME_LIMIT = "time limit"
 """First words of the reason to stop when a run has taken longer than it may."""
 
@@ -171,6 +175,13 @@ class RunDir:
         except OSError:
             return 0, 0
         return found.st_ino, found.st_ctime_ns  # its mtime stays, see above
+
+    def task_text(self) -> str:
+        """Return the resolved task as YAML, or why there is none."""
+        try:
+            return (self.path / "task.yaml").read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            return f"# {self.path / 'task.yaml'} cannot be read: {error.strerror}\n"
 
     @property
     def is_deleted(self) -> bool:
@@ -332,17 +343,30 @@ _STAGE_OF = {
 
 
 def list_run_dirs(runs_dir: Path, *, deleted: bool = False) -> list[RunDir]:
-    """Return the runs below `runs_dir`, newest first; deleted ones only if asked for."""
-    if not runs_dir.is_dir():
-        return []
+    """Return the runs below `runs_dir`, newest first; deleted ones only if asked for.
+
+    One that has lost its request is among them, once it is clear that it is not just being made.
+    """
     found = []
-    with os.scandir(runs_dir) as entries:
+    with contextlib.suppress(OSError), os.scandir(runs_dir) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):  # no run, or one that is being deleted
-                queued = os.stat(f"{entry.path}/request.json").st_mtime_ns
+                queued = _submitted(entry.path)
                 if deleted or not os.path.exists(f"{entry.path}/deleted"):
                     found.append((queued, entry.path))
     return [RunDir(Path(path)) for _, path in sorted(found, reverse=True)]
+
+
+def _submitted(path: str) -> int:
+    """Return when a run was submitted, in nanoseconds; raises OSError for what is no run."""
+    try:
+        return os.stat(f"{path}/request.json").st_mtime_ns
+    except FileNotFoundError:
+        left = os.path.basename(path)[0] != "." and any(os.path.exists(f"{path}/{name}") for name in _LEFT)
+        made = os.stat(path).st_mtime_ns
+        if left and time.time_ns() - made > MAKING * 1e9:
+            return made
+        raise
 
 
 def find_run_dir(runs_dir: Path, ref: str) -> RunDir:

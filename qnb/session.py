@@ -161,6 +161,8 @@ class Session:
         directory = handle.directory
         if not handle.is_over:
             raise PoolError(f"{handle.name} is {handle.status} already")
+        if handle.damage:
+            raise PoolError(f"{handle.name} is damaged: {handle.damage}")
         if handle.status == "finished":
             raise PoolError(f"{handle.name} is finished; run its cell again for another run")
         if not directory.has_checkpoint:

@@ -20,7 +20,7 @@ from .journal import JournalReader
 
 __all__ = ["OVER", "Curve", "Log", "RunState", "Stage", "fold", "load_state"]
 
-OVER = ("finished", "failed", "stopped", "interrupted")
+OVER = ("finished", "failed", "stopped", "interrupted", "damaged")
 """Statuses after which nothing more comes."""
 
 LOG_KEPT = 2000
@@ -113,7 +113,8 @@ class RunState:
     ----------
     status : str
         ``waiting``, ``running``, ``finished``, ``failed``, ``stopped``, ``interrupted`` (its process ended without a
-        word, as when the machine restarts) or ``unknown`` before the first event.
+        word, as when the machine restarts), ``damaged`` (nobody can run it, since its request cannot be read) or
+        ``unknown`` before the first event.
     progress : Progress or None
         The newest progress of the current stage.
     training : Progress or None

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from .config import Settings
 from .errors import UnknownNameError
 from .handle import RunHandle
-from .reports.numbers import duration, ic, icir, percent, ratio
-from .rundir import RunDir, find_run_dir
+from .reports.numbers import MISSING, duration, ic, icir, percent, ratio
+from .rundir import RunDir, find_run_dir, list_run_dirs
 from .state import RunState
 
 if TYPE_CHECKING:
@@ -92,12 +92,15 @@ def print_run(settings: Settings, ref: str, *, log: bool, config: bool) -> int:
         directory = find_run_dir(settings.runs_dir, ref)
     except UnknownNameError:
         return _print_foreign(settings, ref)
-    state = RunHandle(directory).state
+    handle = RunHandle(directory)
+    state = handle.state
     print(f"{state.name}  {state.status}  {state.experiment} / {state.run_id}")
     for stage in state.stages:
         print(f"  {stage.name:<10} {stage.status:<9} {duration(stage.seconds) if stage.seconds else ''}".rstrip())
     if state.failure is not None:
         print(f"\n{state.failure.message}")
+    if handle.damage and state.status != "damaged":
+        print(f"\ndamaged: {handle.damage}")
     if state.stop is not None:
         print(f"\nstopped: {state.stop.reason}")
     lines = result_lines(state.metrics)
@@ -112,7 +115,7 @@ def print_run(settings: Settings, ref: str, *, log: bool, config: bool) -> int:
     if result.get("report"):
         print(f"report   {_short(Path(result['report']))}")
     if config:
-        print("\n" + (directory.path / "task.yaml").read_text(encoding="utf-8"))
+        print("\n" + directory.task_text())
     if log:
         _print_log(directory, state)
     return 0
@@ -148,7 +151,23 @@ def _run_rows(settings: Settings, *, experiment: str | None, filter_string: str,
         seconds = run.end - run.start if run.start and run.end else None
         metrics = [text(run.metrics.get(key)) for _, key, text in _LIST_COLUMNS]
         status = run.tags.get("qnb.status", run.status).lower()
+        own = settings.runs_dir / run.tags.get("qnb.run_id", "")
+        if own != settings.runs_dir and own.is_dir() and RunHandle(RunDir(own)).damage:
+            status = "damaged"
         rows.append([run.name, run.experiment, run.run_id[:6], status, *metrics, duration(seconds), started])
+    if experiment is None and not filter_string:
+        rows += _damaged_rows(settings)
+    return rows
+
+
+def _damaged_rows(settings: Settings) -> list[list[str]]:
+    """Return rows of runs that the store does not know, and of which only the folder is left."""
+    rows = []
+    for directory in list_run_dirs(settings.runs_dir):
+        if directory.recorder() is None and (handle := RunHandle(directory)).damage:
+            state = handle.state
+            missing = [MISSING] * (len(_LIST_COLUMNS) + 2)
+            rows.append([state.name, state.experiment, state.run_id[:6], "damaged", *missing])
     return rows
 
 

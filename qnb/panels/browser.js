@@ -1,6 +1,8 @@
-const ICONS = { waiting: "○", running: "◔", finished: "✓", failed: "✕", stopped: "■" };
+const ICONS = { waiting: "○", running: "◔", finished: "✓", failed: "✕", damaged: "✕", stopped: "■" };
 const POLL_MS = 2000;
 const TYPING_MS = 40;
+
+const isBeginning = (r) => r.id.startsWith("dir:") && r.status !== "damaged"; // the store does not know it yet
 
 class Browser {
   constructor(model, el) {
@@ -231,7 +233,7 @@ class Browser {
 
   row(r, i) {
     const at = this.selected.findIndex((o) => o.id === r.id);
-    const box = h("input", { type: "checkbox", tabindex: "-1", "aria-label": `Select ${r.name}`, disabled: r.id.startsWith("dir:") });
+    const box = h("input", { type: "checkbox", tabindex: "-1", "aria-label": `Select ${r.name}`, disabled: isBeginning(r) });
     box.checked = at >= 0;
     box.addEventListener("change", () => this.toggle(r));
     const chip = h("span", { class: `qnb-state qnb-is-${r.status}` }, h("span", { "aria-hidden": "true", text: ICONS[r.status] || "○" }), h("span", { text: r.status_text }));
@@ -282,7 +284,7 @@ class Browser {
   }
 
   toggle(r) {
-    if (r.id.startsWith("dir:")) return;
+    if (isBeginning(r)) return;
     const at = this.selected.findIndex((o) => o.id === r.id);
     if (at >= 0) this.selected.splice(at, 1);
     else this.selected.push(r);

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -18,6 +18,7 @@ from IPython.display import display
 
 from ..config import Settings
 from ..errors import ConfigError, QnbError
+from ..handle import RunHandle
 from ..recorder.base import RunInfo
 from ..recorder.browse import SCANNED, RunIndex, RunQuery
 from ..reports.numbers import counted
@@ -41,6 +42,16 @@ CURVE_POINTS = 56
 CURVE_BATCH = 12
 PATIENCE = 2.0
 WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Doomed:
+    """A run that is to be deleted: its row, its id in the store or '', its directory or None."""
+
+    ref: str
+    name: str
+    recorded: str
+    handle: RunHandle | None
 
 
 class RunsBrowser(anywidget.AnyWidget):
@@ -74,7 +85,7 @@ class RunsBrowser(anywidget.AnyWidget):
         self._rows = Rows(settings.runs_dir)
         self._limit = max(1, limit)
         self._curves: dict[str, list[float]] = {}
-        self._doomed: dict[str, list[RunInfo]] = {}
+        self._doomed: dict[str, list[_Doomed]] = {}
         self._children: dict[str, Any] = {}
         self._answered = threading.Event()
         self._answered.set()
@@ -253,34 +264,44 @@ class RunsBrowser(anywidget.AnyWidget):
         return {"kind": "changed", "text": "Renamed."}
 
     def _ask_delete(self, ids: Sequence[str]) -> dict[str, Any]:
-        runs = [self._run(i) for i in ids]
-        going = [r.name for r in runs if r.status == "RUNNING" and (h := self._rows.handle(r)) and not h.is_over]
+        doomed = [self._doom(ref) for ref in ids]
+        going = [d.name for d in doomed if d.handle is not None and not d.handle.is_over]
         if going:
-            raise ConfigError(f"{going[0]!r} is still running; stop it before you delete it")
-        if not runs:
+            raise ConfigError(f"{going[0]!r} is still going; stop it before you delete it")
+        if not doomed:
             raise ConfigError("no run is selected; select one first")
         token = secrets.token_hex(8)
-        self._doomed = {token: runs}
+        self._doomed = {token: doomed}
         return {
             "kind": "confirm_delete",
             "token": token,
-            "names": [r.name for r in runs[:10]],
-            "count": len(runs),
+            "names": [d.name for d in doomed[:10]],
+            "count": len(doomed),
             "text": "Metrics, params, tags and artifacts go with it. `mlflow runs restore --run-id ID` brings a run "
             "back until `mlflow gc` and `qnb runs --clean` remove its files.",
         }
 
+    def _doom(self, ref: str) -> _Doomed:
+        if ref.startswith("dir:"):
+            handle = self._rows.handle_of(ref[4:])
+            if handle is None:
+                raise ConfigError(f"run {ref[4:]} has no directory any more; refresh the list")
+            return _Doomed(ref, handle.name, "", handle)
+        run = self._run(ref)
+        return _Doomed(ref, run.name, run.run_id, self._rows.handle(run))
+
     def _delete(self, token: str) -> dict[str, Any]:
-        runs = self._doomed.pop(token, None)
-        if runs is None:
+        doomed = self._doomed.pop(token, None)
+        if doomed is None:
             raise ConfigError("nothing was deleted: the confirmation is not of this selection; ask again")
-        for run in runs:
-            self._index.delete(run.run_id)
-            handle = self._rows.handle(replace(run, deleted=True))
-            if handle is not None:
-                handle.directory.set_deleted(True)
-                _redraw(handle.run_id)
-        return {"kind": "changed", "text": f"Deleted {counted(len(runs), 'run')}.", "deleted": [r.run_id for r in runs]}
+        for run in doomed:
+            if run.recorded:
+                self._index.delete(run.recorded)
+            if run.handle is not None:
+                run.handle.directory.set_deleted(True)
+                _redraw(run.handle.run_id)
+        gone = [run.ref for run in doomed]
+        return {"kind": "changed", "text": f"Deleted {counted(len(doomed), 'run')}.", "deleted": gone}
 
     def _received(self, _: Any, content: dict[str, Any], __: Any) -> None:
         self._answered.clear()

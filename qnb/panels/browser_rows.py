@@ -15,7 +15,7 @@ from ..pool.place import Place
 from ..recorder.base import RunInfo
 from ..recorder.filters import SortKey
 from ..reports.numbers import MISSING, duration
-from ..rundir import RunDir
+from ..rundir import RunDir, list_run_dirs
 from .measures import HEADLINE, measure_of
 from .view import STATUS
 
@@ -119,7 +119,7 @@ class Rows:
         """Return the handle of the run with that directory, None without one."""
         if run_id not in self._handles:
             path = self.runs_dir / run_id
-            if wrong_with(run_id) or not (path / "request.json").exists():
+            if wrong_with(run_id) or not path.is_dir():
                 return None
             self._handles[run_id] = RunHandle(RunDir(path))
         return self._handles[run_id]
@@ -142,29 +142,33 @@ class Rows:
         }
 
     def waiting(self, known: set[str], columns: Sequence[str]) -> list[dict[str, Any]]:
-        """Return rows of runs that the store does not know yet, because they wait or have just begun."""
+        """Return rows of runs that the store does not know: they wait, have just begun or are damaged."""
         found = []
         tickets = Place(self.runs_dir.parents[1]).tickets.names()
-        for directory in ongoing_runs(self.runs_dir, tickets):
-            if directory.run_id in known:
-                continue
-            handle = self.handle_of(directory.run_id)
-            if handle is None or handle.status not in ("waiting", "running"):
+        ongoing = {d.run_id: d for d in ongoing_runs(self.runs_dir, tickets)}
+        others = [d for d in list_run_dirs(self.runs_dir) if not (d.path / "recorder.json").exists()]
+        for run_id in dict.fromkeys([*ongoing, *(d.run_id for d in others)]):
+            handle = None if run_id in known else self.handle_of(run_id)
+            going = handle is not None and handle.status in ("waiting", "running")
+            if handle is None or not (going or (handle.damage and not handle.directory.is_deleted)):
                 continue
             cells = {key: MISSING for key in columns if key not in ("status", "tags", "curve")}
-            model = handle.request.task.model
-            name = model.get("class", "") if isinstance(model, Mapping) else model
-            cells |= {"model": _model(str(name))} if "model" in cells else {}
             state = handle.state
+            model = handle.request.task.model if "model" in cells and not handle.damage else ""
+            name = model.get("class", "") if isinstance(model, Mapping) else model
+            cells |= {"model": _model(str(name))} if name else {}
+            damage = handle.damage
+            status = "damaged" if damage and state.status != "running" else state.status
+            note = {"kind": "error", "text": _short(damage)} if damage else _progress(handle)
             found.append(
                 {
                     "id": f"dir:{handle.run_id}",
                     "name": _short(handle.name),
-                    "status": state.status,
-                    "status_text": STATUS.get(state.status, state.status.capitalize()),
+                    "status": status,
+                    "status_text": STATUS[status],
                     "cells": cells,
                     "tags": [],
-                    "note": _progress(handle),
+                    "note": note,
                     "panel": True,
                     "experiment": state.experiment,
                 }
@@ -173,10 +177,10 @@ class Rows:
 
     def _status(self, run: RunInfo, now: float) -> tuple[str, dict[str, Any]]:
         status = _OF_STORE.get(run.status, run.status.lower())
-        if status == "finished":
-            return status, {}
         handle = self.handle(run)
-        if handle is None:
+        if handle is not None and handle.damage and handle.status != "running":
+            return "damaged", {"kind": "error", "text": _short(handle.damage)}
+        if handle is None or status == "finished":
             return status, {}
         if status in ("running", "waiting") and not handle.is_over:
             return handle.status, _progress(handle)

@@ -130,7 +130,7 @@ class LivePanel(anywidget.AnyWidget):
     def _follow_run(self, handle: RunHandle) -> None:
         self._handle = handle
         self._origin = _origin(handle)
-        self.config, self.result_html, self.what_if = _task_text(handle), "", ""
+        self.config, self.result_html, self.what_if = handle.directory.task_text(), "", ""
         self.stop_asked = handle.directory.stop_asked()
         self._draw()
         if handle.is_over:
@@ -200,6 +200,8 @@ class LivePanel(anywidget.AnyWidget):
             return [_queue_note(handle)]
         if handle.directory.is_deleted:
             return ["This run was deleted. `mlflow runs restore` brings it back until its files are cleaned up."]
+        if handle.damage and handle.status != "damaged":
+            return [handle.damage]
         return [self._origin] if self._origin and not handle.is_over else []
 
     def _follow(self, handle: RunHandle) -> None:
@@ -254,13 +256,6 @@ def _origin(handle: RunHandle) -> str:
     if submitter.alive:
         return "Started from another notebook. You can watch and ask to stop."
     return "This run began before the kernel restarted."
-
-
-def _task_text(handle: RunHandle) -> str:
-    try:
-        return (handle.directory.path / "task.yaml").read_text(encoding="utf-8")
-    except OSError:
-        return "The run's directory holds no task.yaml."
 
 
 def _text(view: dict[str, Any]) -> str:

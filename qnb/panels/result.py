@@ -19,7 +19,7 @@ def result_html(handle: RunHandle) -> str:
     parts = []
     fragment = handle.directory.path / "fragment.html"
     if fragment.exists():
-        parts.append(fragment.read_text(encoding="utf-8"))
+        parts.append(fragment.read_text(encoding="utf-8", errors="replace"))
     if handle.report is not None:
         parts.append(f"<p>Report: <code>{escape(str(handle.report))}</code></p>")
     return "".join(parts)

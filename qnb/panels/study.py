@@ -127,6 +127,6 @@ class StudyPanel(anywidget.AnyWidget):
 
 def _text(handle: StudyHandle) -> str:
     try:
-        return (handle.directory.path / "study.yaml").read_text(encoding="utf-8")
+        return (handle.directory.path / "study.yaml").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "The study's directory holds no study.yaml."

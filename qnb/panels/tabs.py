@@ -42,7 +42,7 @@ def _report(handle: RunHandle, request: Mapping[str, Any]) -> Reply:
     file = handle.directory.path / "live.html"
     if not file.exists():
         return {"html": ""}, []
-    return {"html": file.read_text(encoding="utf-8")}, [] if request.get("plotly") else [_plotly()]
+    return {"html": file.read_text(encoding="utf-8", errors="replace")}, [] if request.get("plotly") else [_plotly()]
 
 
 def _plotly_alone(handle: RunHandle, request: Mapping[str, Any]) -> Reply:

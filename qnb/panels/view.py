@@ -32,6 +32,7 @@ STATUS = {
     "failed": "Failed",
     "stopped": "Stopped",
     "interrupted": "Interrupted",
+    "damaged": "Damaged",
     "unknown": "Waiting",
 }
 PARTS = {"valid": "valid", "validation": "valid", "val": "valid", "train": "train", "training": "train", "test": "test"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ..files import AnyFloat, Moment, Natural, make, move_aside, parse_json, tell
 from .messages import plain
 
 __all__ = [
@@ -36,7 +37,7 @@ __all__ = [
 class StudyEvent:
     """Base: when it happened, seconds since the epoch."""
 
-    time: float = field(default_factory=time.time)
+    time: Moment = field(default_factory=time.time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +48,8 @@ class StudyStarted(StudyEvent):
     name: str
     spec: Mapping[str, Any]
     space: list[Any]
-    done: int = 0
-    pid: int = 0
+    done: Natural = 0
+    pid: Natural = 0
     experiment: str = ""
 
 
@@ -68,7 +69,7 @@ class JobStarted(StudyEvent):
     trial: int
     fold: int
     worker: int
-    pid: int = 0
+    pid: Natural = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,7 @@ class TrialValue(StudyEvent):
     trial: int
     fold: int
     step: int
-    value: float
+    value: AnyFloat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +108,11 @@ class TrialEnded(StudyEvent):
 
     trial: int
     state: str
-    values: list[float] = field(default_factory=list)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    overhead: float = 0.0
-    parts: Mapping[str, float] = field(default_factory=dict)
+    values: list[AnyFloat] = field(default_factory=list)
+    metrics: Mapping[str, AnyFloat] = field(default_factory=dict)
+    seconds: AnyFloat = 0.0
+    overhead: AnyFloat = 0.0
+    parts: Mapping[str, AnyFloat] = field(default_factory=dict)
     steps: int = 0
     of: int = 0
     days: int = 0
@@ -148,7 +149,7 @@ class StudyVerdict(StudyEvent):
     """How much of the best is luck, as far as the trials go."""
 
     verdict: Mapping[str, Any]
-    importances: Mapping[str, float] = field(default_factory=dict)
+    importances: Mapping[str, AnyFloat] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,13 +170,14 @@ _TYPES: dict[str, type[StudyEvent]] = {
         StudyVerdict, StudyEnded,
     )
 }  # fmt: skip
-_FLOATS = ("value", "seconds", "overhead")
 
 
 class EventLog:
     """Appends events to the file of a study; a torn last line, of a process that was killed, is cut off first."""
 
     def __init__(self, folder: Path) -> None:
+        if (folder / "events.ndjson").is_dir():
+            move_aside(folder / "events.ndjson")
         self._fd = os.open(folder / "events.ndjson", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         data = (folder / "events.ndjson").read_bytes()
         whole = data.rfind(b"\n") + 1
@@ -197,7 +199,7 @@ class EventLog:
 
 
 class EventReader:
-    """Reads the events of a study from where it stopped the last time."""
+    """Reads the events of a study from where it stopped the last time; what it cannot read is left out and told."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "events.ndjson"
@@ -211,28 +213,28 @@ class EventReader:
                 data = file.read()
         except FileNotFoundError:
             return []
+        except OSError as error:
+            tell(self._path, f"it cannot be read ({error.strerror})", "check what lies there, and its rights")
+            return []
         end = data.rfind(b"\n") + 1
         self._offset += end
         found = []
         for line in data[:end].splitlines():
             try:
-                raw = json.loads(line)
-            except ValueError:
-                continue
-            kind = _TYPES.get(raw.pop("event", ""))
-            if kind is not None:
-                found.append(kind(**_restored(raw, kind)))
+                found.append(_event_of(parse_json(line)))
+            except ValueError as error:
+                tell(
+                    self._path, f"a line and perhaps others are left out ({error})",
+                    "update qnb if a newer version wrote it; else the study is shown as far as it can be read",
+                )  # fmt: skip
         return found
 
 
-def _restored(raw: dict[str, Any], kind: type[StudyEvent]) -> dict[str, Any]:
-    known = {f.name for f in dataclasses.fields(kind)}
-    values = {k: v for k, v in raw.items() if k in known}
-    for name in _FLOATS:
-        if isinstance(values.get(name), str):
-            values[name] = float(values[name])
-    if "metrics" in values:
-        values["metrics"] = {k: float(v) for k, v in values["metrics"].items()}
-    if "values" in values:
-        values["values"] = [float(v) for v in values["values"]]
-    return values
+def _event_of(raw: Any) -> StudyEvent:
+    kind = _TYPES.get(str(raw.get("event"))) if isinstance(raw, dict) else None
+    if kind is None:
+        raise ValueError("no event that is known here")
+    try:
+        return make(kind, raw)
+    except ValueError as error:
+        raise ValueError(f"{kind.__name__}, {error}") from None

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..config import Settings
 from ..errors import RecorderError
-from ..files import write_atomically
+from ..files import read_json, write_atomically
 from ..recorder.base import PARAM_LIMIT, Entry, MetricPoint, ParamSet, TagSet
 from ..recorder.experiment import Experiment
 from ..recorder.names import legal_name
@@ -84,10 +84,10 @@ class Keeper:
     def _open_parent(self) -> Any:
         path = self._folder / "recorder.json"
         spec = self._plan.spec
+        known = (read_json(path, remedy="the study gets another run in the recorder") or {}).get("run_id")
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))["run_id"]
-            return self._experiment.start(recorder_id=known, resume=True)
-        except (OSError, ValueError, KeyError, RecorderError):
+            return self._experiment.start(recorder_id=str(known), resume=True)
+        except RecorderError:
             parent = self._experiment.start(recorder_name=spec.name)
         write_atomically(path, json.dumps({"run_id": parent.id}))
         parent.set_tags(**{"qnb.kind": "study", "qnb.study": self._id, "qnb.segment": spec.validation.segment})

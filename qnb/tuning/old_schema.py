@@ -19,11 +19,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypedDict
 
 from ..config import Settings
 from ..errors import ConfigError, Problem, StudyError, remedy_for
-from ..files import write_atomically
+from ..files import fit, read_json, tell, write_atomically
 from ..names import wrong_with
 from ..task.aliases import is_peer_path
 from ..task.document import Document, Path, copied
@@ -344,16 +344,22 @@ def _winner(
     return found
 
 
+class _Stage(TypedDict):
+    study: str
+    finished: bool
+
+
+class _Known(TypedDict, total=False):
+    file: str
+    stages: Mapping[str, _Stage]
+
+
 def _known(path: FilePath, text: str) -> dict[str, Any]:
     """Return what is known of earlier runs of the same file."""
     mark = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found.get("file") == mark:
-            return dict(found)
-    except (OSError, ValueError):
-        pass
-    return {"file": mark, "stages": {}}
+    remedy = "the stages of the file are searched anew"
+    found = fit(_Known, read_json(path, remedy=remedy) or {}, lambda what: tell(path, what, remedy))
+    return {"stages": {}, **found} if found.get("file") == mark else {"file": mark, "stages": {}}
 
 
 def _finished_stage(settings: Settings, known: Mapping[str, Any], number: int) -> StudyState | None:

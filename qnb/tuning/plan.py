@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypedDict
 
 from ..errors import ConfigError, Problem, nearest, remedy_for
+from ..files import fit
 from ..task.document import Document, Place, copied
 from ..task.parse import parse
 from ..task.spec import Task, task_of
@@ -206,15 +207,19 @@ def plan_to_json(plan: StudyPlan) -> dict[str, Any]:
 
 def plan_from_json(data: Mapping[str, Any]) -> StudyPlan:
     """Return the plan of `plan_to_json`."""
-    raw = data["document"]
+    raw, words = data["document"], fit(_Words, data)
     document = Document(
         raw["values"], {n: Place(*p) for n, p in raw["places"].items()},
         {tuple(k): tuple(v) for k, v in raw["links"]}, [], tuple(raw["imports"]),
     )  # fmt: skip
     space, _ = read_space(document)
-    base = FilePath(data["base_dir"]) if data["base_dir"] else None
-    task = task_of(space.fill(document, space.representative()), source=data["source"], base_dir=base)
-    return StudyPlan(
-        StudySpec.from_json(data["spec"]), document, space, task, data["text"], data["source"], data["base_dir"],
-        tuple(data["notes"]),
-    )  # fmt: skip
+    base = FilePath(words["base_dir"]) if words["base_dir"] else None
+    task = task_of(space.fill(document, space.representative()), source=words["source"], base_dir=base)
+    return StudyPlan(spec=StudySpec.from_json(data["spec"]), document=document, space=space, task=task, **words)
+
+
+class _Words(TypedDict):
+    text: str
+    source: str
+    base_dir: str
+    notes: tuple[str, ...]

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .objectives import Objective
+from ..files import make
+from .objectives import METRICS, Objective
 
 __all__ = ["KINDS", "PRUNERS", "SAMPLERS", "SEGMENTS", "STUDY_KEYS", "StudySpec", "Validation"]
 
@@ -89,8 +90,15 @@ class StudySpec:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StudySpec:
-        """Return the spec of `to_json`."""
-        values = dict(data)
-        values["objectives"] = tuple(Objective(o["metric"], o["direction"]) for o in data["objectives"])
-        values["validation"] = Validation(**data["validation"])
-        return cls(**values)
+        """Return the spec of `to_json`; keys that are not known here are left out.
+
+        Raises
+        ------
+        ValueError
+            A value is of a wrong type, or a metric is not known.
+        """
+        spec = make(cls, data)
+        unknown = [o.metric for o in spec.objectives if o.metric not in METRICS]
+        if unknown or not spec.objectives:
+            raise ValueError(f"objectives: unknown metric {unknown[0]!r}" if unknown else "objectives: there are none")
+        return spec

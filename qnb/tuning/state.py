@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,7 +132,9 @@ class StudyState:
                 if self.started:
                     self.active += (self.ended or self.jobs_end()) - self.started
                 self.study_id, self.name, self.experiment = event.study_id, event.name, event.experiment
-                self.spec, self.space, self.pid = StudySpec.from_json(event.spec), event.space, event.pid
+                with suppress(ValueError):  # of another version: shown as far as it is known
+                    self.spec = StudySpec.from_json(event.spec)
+                self.space, self.pid = event.space, event.pid
                 self.status, self.message, self.started, self.ended = "running", "", event.time, None
                 for job in self.jobs:
                     if job.end is None:

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Settings
-from ..errors import StudyError, UnknownNameError
-from ..files import write_atomically
+from ..errors import QnbError, StudyError, UnknownNameError
+from ..files import load_json, remove, write_atomically
 from .events import EventLog, StudyWentOn
 from .plan import StudyPlan, plan_from_json, plan_to_json
 from .spec import StudySpec
@@ -45,8 +45,21 @@ class StudyRequest:
     raw: Mapping[str, Any]
 
     def plan(self) -> StudyPlan:
-        """Return the plan; reads and validates the workflow."""
-        return plan_from_json(self.raw)
+        """Return the plan; reads and validates the workflow.
+
+        Raises
+        ------
+        StudyError
+            There is none that can be read.
+        ConfigError
+            The workflow is no task any more, as when one of its files is gone.
+        """
+        try:
+            return plan_from_json(self.raw)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StudyError(
+                f"the plan of study {self.name} / {self.study_id} cannot be read ({error}); start it again"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +96,15 @@ class StudyDir:
             When the directory holds no readable request.
         """
         try:
-            raw = json.loads((self.path / "request.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise StudyError(f"{self.path} holds no readable request.json: {error}; start the study again") from error
-        spec = StudySpec.from_json(raw["plan"]["spec"])
-        return StudyRequest(self.study_id, spec.name, spec, Settings.from_json(raw["settings"]), raw["plan"])
+            raw = load_json(self.path / "request.json")
+            spec, settings = StudySpec.from_json(raw["plan"]["spec"]), Settings.from_json(raw["settings"])
+        except (OSError, ValueError, KeyError, TypeError, QnbError) as error:
+            raise self._damaged(error) from error
+        return StudyRequest(self.study_id, spec.name, spec, settings, raw["plan"])
+
+    def _damaged(self, error: Exception) -> StudyError:
+        reason = getattr(error, "strerror", None) or str(error) + " is missing" * isinstance(error, KeyError)
+        return StudyError(f"{self.path / 'request.json'} cannot be read ({reason}); start the study again")
 
     @property
     def objects_path(self) -> Path:
@@ -109,7 +126,7 @@ class StudyDir:
 
     def withdraw(self, what: str) -> None:
         """Take a request back."""
-        (self.path / what).unlink(missing_ok=True)
+        remove(self.path / what)
 
     def asked(self, what: str) -> bool:
         """Return whether a request stands."""
@@ -134,13 +151,6 @@ class StudyDir:
             return True
         lock.release()
         return False
-
-    def outcome(self) -> dict[str, Any] | None:
-        """Return ``verdict.json``, None while there is none."""
-        try:
-            return json.loads((self.path / "verdict.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
 
 
 def studies_dir(settings: Settings) -> Path:

@@ -132,7 +132,7 @@ def test_a_run_that_is_going_is_not_deleted(settings: Settings) -> None:
         R.set_tags(**{"qnb.run_id": directory.run_id})
         R.get_recorder().flush()
         browser = RunsBrowser(settings)
-        with pytest.raises(ConfigError, match="still running"):
+        with pytest.raises(ConfigError, match="still going"):
             browser.answer({"kind": "ask_delete", "ids": [r["id"] for r in browser.first["rows"]]})
 
 
