@@ -6,6 +6,7 @@ Public names are loaded on first use, so that ``import qnb`` stays fast.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from .tuning.api import tune
 
 __version__ = "0.1.0"
+
+if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
+    # How often a thread of LightGBM or torch looks whether the others are ready before it sleeps. With libgomp's own
+    # 300,000 the threads of a busy machine mostly keep each other from becoming so. Read when the library is loaded.
+    os.environ["GOMP_SPINCOUNT"] = "1000"
 
 __all__ = [
     "D",

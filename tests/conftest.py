@@ -25,8 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
     os.environ.setdefault("QNB_CACHE_DIR", str(ROOT / ".pytest_qnb_cache"))
     os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
-    # several test processes share the cores: threads that wait must sleep, not spin
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import qnb  # noqa: F401 - says how OpenMP's threads wait, before a test loads a library that uses it
+
     if os.environ.get("VIRTUAL_ENV") != sys.prefix:  # IPython warns of another environment that is active in the shell
         os.environ.pop("VIRTUAL_ENV", None)
 

@@ -249,14 +249,13 @@ def signal_group(pid: int, number: int) -> None:
 
 
 def worker_environment() -> dict[str, str]:
-    """Return the workers' environment: no tie to the notebook's life, threads that wait asleep.
+    """Return the workers' environment, without a tie to the notebook's life.
 
     Numerical libraries start with one thread; a run is given its share of the cores when it begins.
     """
     env = {k: v for k, v in os.environ.items() if k not in ("JPY_PARENT_PID", "JPY_SESSION_NAME", "MPLBACKEND")}
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         env[name] = "1"
-    env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     package_root = str(Path(__file__).resolve().parents[2])
     env["PYTHONPATH"] = os.pathsep.join(p for p in (env.get("PYTHONPATH"), package_root) if p)
     env["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"

@@ -142,13 +142,13 @@ class FitContext:
     def limit_threads(self, name: str, asked: int | None) -> int:
         """Return the number of threads to use where the configuration asks for `asked` under `name`.
 
-        More threads than cores make a fit slower, so a larger number is limited, and said so. None, zero and negative
-        numbers mean all there are.
+        More threads than its share of the cores make a fit slower, and what runs beside it: a larger number is
+        limited, and said so. None, zero and negative numbers mean the whole share.
         """
         if asked is None or asked <= 0:
             return self.threads
         if asked > self.threads:
-            self.log(f"{name} {asked} limited to {self.threads}, the cores there are")
+            self.log(f"{name} {asked} limited to {self.threads}, this run's share of the cores")
             return self.threads
         return asked
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
@@ -31,7 +30,6 @@ def main() -> int:
     parser.add_argument("--round", type=int, metavar="K", help="round K of the seed alone, counted from 0")
     parser.add_argument("--keep", action="store_true", help="keep the folders of good rounds, too")
     options = parser.parse_args()
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     rounds = make_rounds(options.rounds, options.seed, only=options.only)
     if options.round is not None:
         rounds = [make_round(options.round, options.seed)]

@@ -58,7 +58,7 @@ def test_lightgbm_says_where_it_will_stop(data: SyntheticDataset) -> None:
     last = [e for e in events if isinstance(e, Progress)][-1]
     assert last.stop_at == last.step == last.best_step + 7
     assert last.unit == "iteration"
-    assert lines(events)[0] == "num_threads 20 limited to 2, the cores there are"
+    assert lines(events)[0] == "num_threads 20 limited to 2, this run's share of the cores"
     curve = [e for e in events if isinstance(e, MetricLogged) and e.name == "l2.valid"]
     assert [e.step for e in curve] == list(range(1, last.step + 1))
 

@@ -45,7 +45,9 @@ def test_more_threads_than_cores_are_limited_and_said_so() -> None:
     events: list[Event] = []
     context = FitContext(threads=2, emit=events.append)
     assert limited_threads({"num_threads": 20}, ("num_threads",), context) == 2
-    assert [e.text for e in events if isinstance(e, LogLine)] == ["num_threads 20 limited to 2, the cores there are"]
+    assert [e.text for e in events if isinstance(e, LogLine)] == [
+        "num_threads 20 limited to 2, this run's share of the cores"
+    ]
     assert limited_threads({"n_jobs": -1}, ("num_threads", "n_jobs"), context) == 2
     assert limited_threads({"n_jobs": 1}, ("num_threads", "n_jobs"), context) == 1
     assert limited_threads({}, ("num_threads",), context) == 2
