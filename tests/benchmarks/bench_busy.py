@@ -61,8 +61,8 @@ def main() -> int:
             met = beside <= TARGET * alone
             missed |= not met
             print(
-                f"{way:<10} alone {alone:6.2f} s   beside two busy processes {beside:6.2f} s   ratio {beside / alone:5.1f}"
-                f"   target {TARGET:g}   {'met' if met else 'MISSED'}", flush=True,
+                f"{way:<10} alone {alone:6.2f} s   beside two busy processes {beside:6.2f} s   "
+                f"ratio {beside / alone:5.1f}   target {TARGET:g}   {'met' if met else 'MISSED'}", flush=True,
             )  # fmt: skip
     return int(missed)
 
