@@ -31,6 +31,9 @@ from ..task.spec import Task
 
 __all__ = ["QnbMagics"]
 
+MOST_PANELS = 20
+"""Of the runs that are going, when none is named: each panel takes its room and its time."""
+
 
 def _with_options(parser: Callable[[], argparse.ArgumentParser]) -> Callable[[Any], Any]:
     """Add the options of `parser` to the docstring that ``%magic?`` shows."""
@@ -181,7 +184,11 @@ class QnbMagics(Magics):
         if options.run:
             handles = [session.find(ref) for ref in options.run]
         else:
-            handles = session.attach()[::-1] or [session.find(None)]
+            going = session.attach()[::-1]
+            going.sort(key=lambda h: h.status != "running")
+            if len(going) > MOST_PANELS:
+                print(f"{len(going) - MOST_PANELS} more are going: %qpool lists them, %qshow NAME shows one")
+            handles = going[:MOST_PANELS] or [session.find(None)]
         if options.overlay and len(handles) > 1:
             from ..panels.overlay import show_overlay
 

@@ -1,7 +1,11 @@
-"""Makes a store with many runs: most as plain MLflow writes them, some as finished runs of qnb with artifacts."""
+"""Makes a store with many runs: most as plain MLflow writes them, some as finished runs of qnb with artifacts.
+
+And directories of many runs, as a working folder has them after some weeks.
+"""
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import uuid
 from pathlib import Path
@@ -67,6 +71,34 @@ def _metrics(rng: np.random.Generator, count: int) -> dict[str, float]:
     found = dict(zip(names, values.tolist(), strict=False))
     found["1day.excess_return_with_cost.information_ratio"] = float(values[4] * 20)
     return found | {f"m{n}": float(rng.normal()) for n in range(count - len(found))}
+
+
+def make_runs(folder: Path, *, waiting: int = 200, finished: int = 1000, points: int = 4000) -> None:
+    """Make directories of runs below `folder`: some that wait with their tickets, then finished ones with a curve."""
+    from qnb import events as ev
+    from qnb.config import Settings
+    from qnb.journal import JournalWriter
+    from qnb.pool.place import Place
+    from qnb.pool.tickets import Ticket
+    from qnb.rundir import RunDir, create_run
+    from qnb.task.spec import load_task
+
+    task, settings, tickets = load_task("model: lightgbm"), Settings(work_dir=folder), Place(folder).make().tickets
+    for k in range(waiting):
+        run = create_run(task, settings, name=f"waits {k}")
+        tickets.put(Ticket(run.run_id, str(run.path)))
+    done = create_run(task, settings, name="finished")
+    with JournalWriter(done.path, sync=False) as journal:
+        journal.append(ev.RunStarted(pid=1))
+        for step in range(points // 2):
+            for name in ("l2.train", "l2.valid"):
+                journal.append(ev.MetricLogged(name=name, value=0.5, step=step))
+        metrics = _metrics(np.random.default_rng(7), 25)
+        journal.append(ev.RunFinished(seconds=1.0, metrics=metrics))
+    done.write_result({"status": "finished", "metrics": metrics, "seconds": 1.0})
+    for _ in range(finished - 1):
+        copy = RunDir(settings.runs_dir / uuid.uuid4().hex[:12])
+        shutil.copytree(done.path, copy.path, copy_function=shutil.copyfile)
 
 
 def _artifacts(place: Path, rng: np.random.Generator, days: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -17,7 +18,9 @@ from IPython.utils.capture import capture_output
 
 from qnb import config
 from qnb.handle import RunHandle
+from qnb.pool.place import Place, Wake
 from qnb.session import current_session
+from tests.benchmarks.runs_store import make_runs
 
 MODEL = """
 import pandas as pd
@@ -149,6 +152,25 @@ def test_wrong_use_is_one_message(shell: InteractiveShell, magic: str, line: str
 def test_wrong_option_of_qtask_is_one_message(shell: InteractiveShell) -> None:
     with pytest.raises(UsageError, match="--wiat"):
         run(shell, "tiny --wiat")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="stands in for the owner with a pipe")
+def test_qshow_and_qstop_of_a_long_queue(shell: InteractiveShell, tmp_path: Path) -> None:
+    make_runs(tmp_path, waiting=30, finished=2, points=4)
+    place = Place(tmp_path)
+    with Wake(place):  # somebody listens, so no owner is started, who would run what waits
+        with capture_output() as shown:
+            shell.run_line_magic("qshow", "")
+        assert "10 more are going: %qpool lists them" in shown.stdout
+        text = " ".join(str(output.data.get("text/plain", "")) for output in shown.outputs)
+        assert "waits 0" in text, "the oldest wait in front"
+        assert "waits 20" not in text
+        with capture_output() as said:
+            shell.run_line_magic("qstop", "--all")
+        assert said.stdout.count("asked waits") == 30
+        assert all(ticket.run.stop_asked() for ticket in place.tickets)
+        for name in place.tickets.names():
+            place.tickets.remove(name)
 
 
 def test_qshow_qstop_and_qruns_of_a_run_that_is_over(shell: InteractiveShell) -> None:
