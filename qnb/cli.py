@@ -120,7 +120,7 @@ def _execute(task: Task, settings: Settings, *, name: str, options: argparse.Nam
         return 130
     from .summary import print_summary
 
-    print_summary(result)
+    print_summary(result, view.state.curves)
     if options.open and result.get("report"):
         import webbrowser
 

@@ -16,7 +16,6 @@ from typing import Any, TypeAlias
 from .files import AnyFloat, Moment, Natural, make
 
 __all__ = [
-    "STAGES",
     "ArtifactSaved",
     "Emit",
     "Event",
@@ -36,9 +35,6 @@ __all__ = [
     "to_json",
 ]
 
-STAGES = ("data", "fit", "predict", "signal", "portfolio", "report")
-"""Stages of a run in their order. A stage that a task lacks is left out."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -55,12 +51,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunQueued(Event):
-    """The run exists and waits; ``stages`` is what it will go through."""
+    """The run exists and waits; ``stages`` is what it will go through, ``titles`` how views call those."""
 
     run_id: str
     name: str
     experiment: str = ""
-    stages: tuple[str, ...] = STAGES
+    stages: tuple[str, ...] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
     task_hash: str = ""
     retry_of: str = ""
 
@@ -92,11 +89,12 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageChanged(Event):
-    """A stage began (``status='started'``) or ended (``'finished'``, with its ``seconds``)."""
+    """A stage began (``status='started'``, with its ``title``) or ended (``'finished'``, with its ``seconds``)."""
 
     stage: str
     status: str
     seconds: float = 0.0
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +161,7 @@ class ResourceSampled(Event):
 class SeedDrawn(Event):
     """The fit was given no seed and drew one, which is the run's from then on."""
 
-    seed: int
+    seed: Natural
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,10 +26,11 @@ from typing import Any, TypedDict
 
 from .config import Settings
 from .errors import PoolError, QnbError, UnknownNameError
-from .events import STAGES, RunQueued
+from .events import RunQueued
 from .files import AnyFloat, Natural, fit, load_json, make, read_json, remove, tell, write_atomically
 from .journal import JOURNAL_NAME, JournalWriter
 from .machine import ProcessId, boot_id, process_id
+from .task.records import stages_of
 from .task.spec import Task
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
     "create_run",
     "find_run_dir",
     "list_run_dirs",
-    "stages_of",
 ]
 
 
@@ -307,11 +307,12 @@ def create_run(
         directory.objects_path.touch(mode=0o600)
         directory.objects_path.write_bytes(objects)
     write_atomically(directory.path / "task.yaml", task.to_yaml())
+    stages = stages_of(task)
     with JournalWriter(directory.path, sync=False) as journal:
         journal.append(
             RunQueued(
                 run_id=run_id, name=name, experiment=task.experiment or settings.experiment,
-                stages=stages_of(task), task_hash=task.hash, retry_of=retry_of,
+                stages=tuple(stages), titles=stages, task_hash=task.hash, retry_of=retry_of,
             )
         )  # fmt: skip
     write_atomically(directory.path / "request.json", json.dumps(request, default=str))  # last: now it is a run
@@ -321,25 +322,6 @@ def create_run(
 def _identity() -> tuple[int, float]:
     own = process_id()
     return own.pid, own.began
-
-
-def stages_of(task: Task) -> tuple[str, ...]:
-    """Return the stages that `task` goes through, in order; a stage it lacks is left out."""
-    names = [str(r.get("class", r)) if isinstance(r, Mapping) else str(r) for r in task.records]
-    wanted = {"data", "fit", "report"}
-    for name in names:
-        stage = _STAGE_OF.get(name.rpartition(".")[2])
-        if stage:
-            wanted.add(stage)
-    return tuple(s for s in STAGES if s in wanted)
-
-
-_STAGE_OF = {
-    "SignalRecord": "predict",
-    "SigAnaRecord": "signal",
-    "PortAnaRecord": "portfolio",
-    "MultiPassPortAnaRecord": "portfolio",
-}
 
 
 def list_run_dirs(runs_dir: Path, *, deleted: bool = False) -> list[RunDir]:

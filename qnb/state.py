@@ -37,6 +37,10 @@ class Stage:
     status: str = "waiting"
     started: float = 0.0
     seconds: float = 0.0
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        self.title = self.title or self.name.capitalize()  # of another version
 
 
 @dataclass(slots=True)
@@ -208,7 +212,7 @@ class RunState:
             case ev.RunQueued():
                 self.run_id, self.name, self.experiment = event.run_id, event.name, event.experiment
                 self.task_hash, self.status, self.queued = event.task_hash, "waiting", event.time
-                self.stages = [Stage(s) for s in event.stages]
+                self.stages = [Stage(s, title=event.titles.get(s, "")) for s in event.stages]
                 self.retry_of = event.retry_of
             case ev.RunStarted():
                 self._start(event)
@@ -235,6 +239,7 @@ class RunState:
                 self.resources.append(event)
             case ev.RunFinished():
                 self._end("finished", event)
+                self.stages = [s for s in self.stages if s.status != "waiting"]  # what never began was none
                 self.metrics.update(event.metrics)
             case ev.RunFailed():
                 self.failure = event
@@ -345,8 +350,9 @@ class RunState:
     def _stage_changed(self, event: ev.StageChanged) -> None:
         stage = next((s for s in self.stages if s.name == event.stage), None)
         if stage is None:
-            stage = Stage(event.stage)
-            self.stages.append(stage)
+            stage = Stage(event.stage, title=event.title)
+            begun = [k + 1 for k, s in enumerate(self.stages) if s.status != "waiting"]
+            self.stages.insert(max(begun, default=0), stage)
         if event.status == "started":
             stage.status, stage.started = "running", event.time
             self.progress = self.progress_began = None

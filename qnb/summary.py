@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import Settings
 from .errors import UnknownNameError
 from .handle import RunHandle
+from .panels.measures import is_known, measure_of
 from .reports.numbers import MISSING, duration, ic, icir, percent, ratio
 from .rundir import RunDir, find_run_dir, list_run_dirs
 from .state import RunState
@@ -42,16 +43,29 @@ _LIST_COLUMNS: Sequence[tuple[str, str, Callable[[Any], str]]] = (
 _FOLD = 40
 
 
-def result_lines(metrics: Mapping[str, float]) -> list[str]:
-    """Return the metrics that a run is judged by, one aligned line each; what is missing is left out."""
+def result_lines(metrics: Mapping[str, float], curves: Collection[str] = (), *, all: bool = False) -> list[str]:
+    """Return final metrics, one aligned line each: those that a run is judged by, then those of the user's own records.
+
+    Parameters
+    ----------
+    metrics : mapping of str to float
+        Last value of each.
+    curves : collection of str
+        Metrics that are curves, which are left out.
+    all : bool
+        The others of our records, too.
+    """
     rows = [(title, text(metrics[key])) for title, key, text in _ROWS if key in metrics]
+    shown = {key for _, key, _ in _ROWS}.union(curves)
+    more = [measure_of(key) for key in metrics if key not in shown and (all or not is_known(key))]
+    rows += [(measure.title, measure.write(metrics[measure.key])) for measure in more]
     width = max((len(t) for t, _ in rows), default=0)
     return [f"  {title:<{width}}  {value:>9}" for title, value in rows]
 
 
-def print_summary(result: Mapping[str, Any]) -> None:
-    """Print metrics and places of a finished run."""
-    lines = result_lines(result["metrics"])
+def print_summary(result: Mapping[str, Any], curves: Collection[str] = ()) -> None:
+    """Print metrics and places of a finished run; `curves` as in `result_lines`."""
+    lines = result_lines(result["metrics"], curves)
     print()
     print("\n".join(lines) if lines else "  no metrics: the task has no analysis record")
     print()
@@ -96,14 +110,14 @@ def print_run(settings: Settings, ref: str, *, log: bool, config: bool) -> int:
     state = handle.state
     print(f"{state.name}  {state.status}  {state.experiment} / {state.run_id}")
     for stage in state.stages:
-        print(f"  {stage.name:<10} {stage.status:<9} {duration(stage.seconds) if stage.seconds else ''}".rstrip())
+        print(f"  {stage.title:<10} {stage.status:<9} {duration(stage.seconds) if stage.seconds else ''}".rstrip())
     if state.failure is not None:
         print(f"\n{state.failure.message}")
     if handle.damage and state.status != "damaged":
         print(f"\ndamaged: {handle.damage}")
     if state.stop is not None:
         print(f"\nstopped: {state.stop.reason}")
-    lines = result_lines(state.metrics)
+    lines = result_lines(state.metrics, state.curves, all=True)
     if lines:
         print("\n" + "\n".join(lines))
     if state.artifacts:
@@ -135,8 +149,7 @@ def _print_foreign(settings: Settings, ref: str) -> int:
 
     run = find_run(settings.tracking_uri, ref)
     print(f"{run.name}  {run.status.lower()}  {run.experiment} / {run.run_id}")
-    lines = result_lines(run.metrics)
-    print("\n".join(lines or [f"  {k}  {v}" for k, v in run.metrics.items()]))
+    print("\n".join(result_lines(run.metrics, all=True)))
     return 0
 
 

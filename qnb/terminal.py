@@ -15,14 +15,6 @@ __all__ = ["TerminalView"]
 
 _MARKS = {"finished": "✓", "failed": "✗", "stopped": "■", "running": "◐"}
 _COLOURS = {"finished": "32", "failed": "31", "stopped": "33", "running": "36"}
-_TITLES = {
-    "data": "Data",
-    "fit": "Fit",
-    "predict": "Predict",
-    "signal": "Signal",
-    "portfolio": "Portfolio",
-    "report": "Report",
-}
 REDRAW = 0.1
 PLAIN_EVERY = 5.0
 
@@ -90,7 +82,7 @@ class TerminalView:
 
     def _live_line(self, stage: Stage, now: float) -> str:
         width = max(40, shutil.get_terminal_size().columns - 1)
-        head = f"{self._marks['running']} {_TITLES.get(stage.name, stage.name):<10}"
+        head = f"{self._marks['running']} {stage.title:<10}"
         text = self._progress_text()
         share = self._share()
         bar = ""
@@ -127,7 +119,7 @@ class TerminalView:
 
     def _stage_line(self, stage: Stage) -> str:
         mark = self._colour(self._marks[stage.status], _COLOURS[stage.status])
-        words = [f"{mark} {_TITLES.get(stage.name, stage.name):<10} {duration(stage.seconds):>7}"]
+        words = [f"{mark} {stage.title:<10} {duration(stage.seconds):>7}"]
         if stage.name == "fit" and self.state.progress is not None:
             progress = self.state.progress
             words.append(f"{progress.step:,} {progress.unit}s")

@@ -18,7 +18,7 @@ _DEFAULT_BENCHMARK = "SH000300"
 
 def check_backtest(subject: Subject) -> Iterator[Problem]:
     """Yield what is wrong with the portfolio records."""
-    for path, kwargs in subject.record("PortAnaRecord", "MultiPassPortAnaRecord"):
+    for path, kwargs in subject.backtests():
         config = kwargs.get("config")
         if not isinstance(config, Mapping):
             continue

@@ -16,8 +16,9 @@ from pathlib import Path
 from ..config import Settings
 from ..errors import ConfigError, DataError, PoolError, UnknownNameError
 from ..registry import locate
-from ..rundir import RunDir, list_run_dirs, stages_of
+from ..rundir import RunDir, list_run_dirs
 from ..state import load_state
+from ..task.records import stages_of
 from ..task.spec import Task
 from .columns import feature_names
 from .device import libraries_of
@@ -42,7 +43,7 @@ class Estimate:
     model, handler : str
         Class names.
     stages : tuple of str
-        What it goes through.
+        Titles of what it goes through.
     instruments, days, rows, columns : int or None
         Instruments that are ever members, trading days, rows and features of the handler; None where it cannot be
         said (a handler of the user's own, a demo market that was not made yet).
@@ -89,7 +90,8 @@ def estimate_task(task: Task, settings: Settings) -> Estimate:
     seconds, peak, basis = _from_the_past(subject, shape)
     model = subject.model_name or _class(task.model)
     return Estimate(
-        model, subject.handler_name or _class(subject.dataset.get("handler")), stages_of(task),
+        model, subject.handler_name or _class(subject.dataset.get("handler")),
+        tuple(stages_of(task).values()),
         shape.instruments if shape else None, shape.days if shape else None, shape.rows if shape else None, columns,
         shape.segments if shape else {}, peak or memory, seconds, basis,
     )  # fmt: skip

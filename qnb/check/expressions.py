@@ -56,7 +56,7 @@ def expressions_of(subject: Subject) -> Iterator[Expression]:
     instruments = handler.get("instruments")
     if isinstance(instruments, Mapping):
         yield from _in_filters(instruments.get("filter_pipe"), f"{HANDLER}.kwargs.instruments.filter_pipe")
-    for path, kwargs in subject.record("PortAnaRecord", "MultiPassPortAnaRecord"):
+    for path, kwargs in subject.backtests():
         yield from _in_exchange(kwargs, f"{path}.kwargs.config.backtest.exchange_kwargs")
 
 

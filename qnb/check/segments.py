@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ExpressionError, Problem
 from ..expr.explain import explain
+from ..task.records import records_of
 from .expressions import labels_of
 from .subject import HANDLER, SEGMENTS, Market, Subject, day, first_moment, last_moment
 
@@ -143,7 +144,7 @@ def _missing(subject: Subject) -> Iterator[Problem]:
     if not subject.segments:
         return
     wanted = ["train"]
-    if any(True for _ in subject.record("SignalRecord")):
+    if any(facts.stage == "predict" for facts in records_of(subject.task)):
         wanted.append("test")
     for name in wanted:
         if name not in subject.segments:

@@ -11,6 +11,7 @@ import numpy as np
 from ..config import Settings
 from ..errors import ConfigError, DataError, Problem, UnknownNameError
 from ..task.component import describe
+from ..task.records import records_of
 
 if TYPE_CHECKING:
     from ..data.universe import Universe
@@ -117,11 +118,11 @@ class Subject:
         """Arguments of the model."""
         return _kwargs(self.task.model)
 
-    def record(self, *names: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Yield (dotted path, arguments) of every record template whose class is one of `names`."""
+    def backtests(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield (dotted path, arguments) of every record that trades."""
         raw = self.task.document["task"].get("record")
-        for number, record in enumerate(self.task.records):
-            if _name(record, "record") in names:
+        for number, (record, facts) in enumerate(zip(self.task.records, records_of(self.task), strict=True)):
+            if facts.trades:
                 yield (f"task.record.{number}" if isinstance(raw, list) else "task.record"), _kwargs(record)
 
     def problem(

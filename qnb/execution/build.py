@@ -12,22 +12,21 @@ from typing import Any
 
 from ..config import Settings
 from ..errors import ConfigError, MissingExtraError, Problem, QnbError, UnknownNameError
-from ..rundir import stages_of
 from ..task.component import build_component, extend_imports, resolve
 from ..task.document import dotted
 from ..task.families import components_of
+from ..task.records import facts_of_class
 from ..task.spec import Task
 
 __all__ = ["Parts", "RecordStep", "build_parts"]
 
-_RECORD_STAGES = {"SignalRecord": "predict", "SigAnaRecord": "signal"}
-
 
 @dataclass(frozen=True, slots=True)
 class RecordStep:
-    """A record template and the stage in which it is generated."""
+    """A record template, the stage in which it is generated, and how views call that."""
 
     stage: str
+    title: str
     record: Any
 
 
@@ -39,7 +38,6 @@ class Parts:
     dataset: Any
     reweighter: Any
     records: tuple[RecordStep, ...]
-    stages: tuple[str, ...]
 
 
 def build_parts(task: Task, *, recorder: Any, settings: Settings) -> Parts:
@@ -69,8 +67,9 @@ def build_parts(task: Task, *, recorder: Any, settings: Settings) -> Parts:
     for number, config in enumerate(task.records):
         filled = _fill(config, {"<MODEL>": model, "<DATASET>": dataset})
         record = _build(task, filled, f"task.record.{number}", "record", inject=known)
-        steps.append(RecordStep(_RECORD_STAGES.get(type(record).__name__, "portfolio"), record))
-    return Parts(model, dataset, reweighter, tuple(steps), stages_of(task))
+        facts = facts_of_class(type(record))
+        steps.append(RecordStep(facts.stage, facts.title, record))
+    return Parts(model, dataset, reweighter, tuple(steps))
 
 
 def _check_families(task: Task) -> None:

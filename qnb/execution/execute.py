@@ -98,10 +98,8 @@ def run_task(
             emit(ArtifactSaved(name=str(path), kind="model"))
     if stopped is not None:
         raise stopped
-    done: set[str] = set()
     for step in parts.records:
-        done.add(step.stage)
-        with _stage(step.stage, emit):
+        with _stage(step.stage, emit, title=step.title):
             _generate(step.record, replace(context, stage=step.stage))
             _check_stop(context)
     with _stage("report", emit):
@@ -170,8 +168,8 @@ def _check_stop(context: FitContext) -> None:
 
 
 @contextmanager
-def _stage(name: str, emit: Emit) -> Iterator[None]:
-    emit(StageChanged(stage=name, status="started"))
+def _stage(name: str, emit: Emit, *, title: str = "") -> Iterator[None]:
+    emit(StageChanged(stage=name, status="started", title=title))
     began = time.perf_counter()
     try:
         yield

@@ -245,7 +245,7 @@ def _progress(handle: RunHandle) -> dict[str, Any]:
     progress = state.progress
     end = (progress.stop_at or progress.total) if progress else None
     share = min(1.0, progress.step / end) if progress and end else 0.0
-    stage = next((s.name for s in state.stages if s.status == "running"), "")
+    stage = next((s.title.lower() for s in state.stages if s.status == "running"), "")
     text = "waiting" if state.status == "waiting" else f"{stage or 'running'}, {share:.0%}"
     return {"kind": "progress", "share": share, "text": text}
 

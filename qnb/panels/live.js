@@ -229,11 +229,10 @@ function render({ model, el }) {
   }
   function drawTabs(view) {
     const result = Boolean(model.get("result_html"));
-    const portfolio = view.stages.some((x) => x.title === "Portfolio");
-    buttons.backtest.textContent = portfolio || !view.over ? "Backtest" : "Report";
+    buttons.backtest.textContent = view.trades || !view.over ? "Backtest" : "Report";
     buttons.backtest.disabled = !result;
     buttons.backtest.title = result ? "" : "There when the run has finished";
-    const traded = result && view.status === "finished" && portfolio;
+    const traded = result && view.status === "finished" && view.trades;
     buttons.what_if.disabled = !traded;
     buttons.what_if.title = traded ? "" : "There when a run with a backtest has finished";
     if (chosen === "what_if" && !traded) chosen = null;

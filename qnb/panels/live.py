@@ -18,6 +18,7 @@ from ..handle import RunHandle
 from ..machine import process_id
 from ..pool.place import Place
 from ..reports.script import report_script
+from ..task.records import records_of
 from .comm import answer_while_busy
 from .result import result_html
 from .scripts import script, style
@@ -130,6 +131,7 @@ class LivePanel(anywidget.AnyWidget):
     def _follow_run(self, handle: RunHandle) -> None:
         self._handle = handle
         self._origin = _origin(handle)
+        self._trades = _trades(handle)
         self.config, self.result_html, self.what_if = handle.directory.task_text(), "", ""
         self.stop_asked = handle.directory.stop_asked()
         self._draw()
@@ -184,6 +186,7 @@ class LivePanel(anywidget.AnyWidget):
             state = handle.state
             view = run_view(state)
             panes = view.pop("panes")
+            view["trades"] = self._trades
             view["can_retry"] = self._retry is not None and state.is_over
             view["has_report"] = bool(self.result_html) and handle.report is not None
             view["notes"] = [*view["notes"], *self._notes(handle)]
@@ -256,6 +259,13 @@ def _origin(handle: RunHandle) -> str:
     if submitter.alive:
         return "Started from another notebook. You can watch and ask to stop."
     return "This run began before the kernel restarted."
+
+
+def _trades(handle: RunHandle) -> bool:
+    try:
+        return any(facts.trades for facts in records_of(handle.request.task))
+    except QnbError:
+        return False
 
 
 def _text(view: dict[str, Any]) -> str:

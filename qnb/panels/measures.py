@@ -9,7 +9,7 @@ from typing import Any
 
 from ..reports import numbers
 
-__all__ = ["HEADLINE", "Measure", "measure_of"]
+__all__ = ["HEADLINE", "Measure", "is_known", "measure_of"]
 
 EXCESS = "1day.excess_return_with_cost."
 GROSS = "1day.excess_return_without_cost."
@@ -61,6 +61,11 @@ def measure_of(key: str) -> Measure:
     return _KNOWN.get(key) or _guessed(key)
 
 
+def is_known(key: str) -> bool:
+    """Return whether it is a metric of ours, which has a title, rather than one of a user's record."""
+    return key in _KNOWN
+
+
 def _signed(digits: int) -> Callable[[Any], str]:
     return lambda value: numbers.decimal(value, digits, sign=True)
 
@@ -96,6 +101,11 @@ def _measures() -> list[Measure]:
         Measure("Rank IC", "Rank IC", numbers.ic, _signed(4), 1),
         Measure("Rank ICIR", "Rank ICIR", numbers.icir, _signed(3), 1),
     ]
+    for name in ("Long-Short", "Long-Avg"):
+        found += [
+            Measure(f"{name} Ann Return", f"{name} a year", numbers.percent, numbers.points, 1),
+            Measure(f"{name} Ann Sharpe", f"{name} Sharpe", numbers.ratio, _signed(2), 1),
+        ]
     for head, tail in ((EXCESS, ""), (GROSS, ", before cost")):
         found += [
             Measure(f"{head}annualized_return", f"Excess{tail}", numbers.percent, numbers.points, 1),
@@ -106,6 +116,8 @@ def _measures() -> list[Measure]:
         ]
     found += [
         Measure("1day.ffr", "Fill rate", numbers.share, numbers.points, 1),
+        Measure("1day.pa", "Price advantage", _thousandths, _thousandths_apart, 1),
+        Measure("1day.pos", "Share of advantages", numbers.share, numbers.points, 1),
         Measure("turnover", "Turnover a day", numbers.share, numbers.points),
         Measure("cost", "Cost a year", numbers.share, numbers.points),
         Measure("seconds", "Time", numbers.duration, _longer, -1),

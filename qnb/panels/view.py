@@ -17,14 +17,6 @@ from ..state import Curve, RunState
 
 __all__ = ["log_view", "overlay_view", "run_view"]
 
-TITLES = {
-    "data": "Data",
-    "fit": "Fit",
-    "predict": "Predict",
-    "signal": "Signal",
-    "portfolio": "Portfolio",
-    "report": "Report",
-}
 STATUS = {
     "waiting": "Waiting",
     "running": "Running",
@@ -179,7 +171,7 @@ def _stage(state: RunState, stage: Any, now: float) -> dict[str, Any]:
         share = _share(state) or 0.0
     seconds = stage.seconds if stage.seconds else max(0.0, now - stage.started) if stage.status == "running" else 0.0
     return {
-        "title": TITLES.get(stage.name, stage.name.capitalize()),
+        "title": stage.title,
         "status": stage.status,
         "time": duration(seconds) if seconds else "",
         "share": share,
@@ -203,7 +195,8 @@ def _progress(state: RunState) -> dict[str, Any] | None:
     note = progress.text
     if progress.stop_at and progress.stop_at < (progress.total or math.inf):
         note = f"stops at {progress.stop_at:,} unless {_validated(state)} improves"
-    spoken = f"{TITLES.get(progress.stage, progress.stage)}, {progress.unit} {progress.step}"
+    title = next((s.title for s in state.stages if s.name == progress.stage), progress.stage)
+    spoken = f"{title}, {progress.unit} {progress.step}"
     left = state.remaining()
     if left is not None:
         spoken += f", about {round(left)} seconds left"

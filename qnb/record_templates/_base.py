@@ -38,14 +38,27 @@ class RecordTemplate:
 
     Attributes
     ----------
+    stage, title : str
+        Stage of the run in which it is generated, and how views call that; by default the class's own name. Written as
+        plain texts, since they are read from the source before anything is imported.
+    trades : bool
+        Its argument ``config`` describes a backtest, as that of `PortAnaRecord`: it is checked beforehand, and what-if
+        trades it again.
     artifact_path : str
         Folder of the artifacts within the run.
     needs : tuple of (str, str)
         Artifacts of earlier records, and the record that leaves them: ``(("pred.pkl", "SignalRecord"),)``.
     """
 
+    stage: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    trades: ClassVar[bool] = False
     artifact_path: ClassVar[str] = ""
     needs: ClassVar[Sequence[tuple[str, str]]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.stage = cls.stage or cls.__name__
 
     def __init__(self, recorder: Any = None, skip_existing: bool = False) -> None:
         self.recorder = recorder

@@ -54,6 +54,9 @@ class PortAnaRecord(RecordTemplate):
         Where the market data is, and the region's defaults; given in a run, else those of `qnb.init`.
     """
 
+    stage: ClassVar[str] = "portfolio"
+    title: ClassVar[str] = "Portfolio"
+    trades: ClassVar[bool] = True
     artifact_path: ClassVar[str] = "portfolio_analysis"
     needs: ClassVar[Any] = (("pred.pkl", "SignalRecord"),)
 
@@ -113,14 +116,14 @@ class PortAnaRecord(RecordTemplate):
             return build_component(description, family, inject=inject)
 
         def progress(done: int, total: int) -> None:
-            emit(Progress(stage="portfolio", step=done, total=total, unit="day"))
+            emit(Progress(stage=self.stage, step=done, total=total, unit="day"))
 
         result = backtest_from_config(
             config or self.config, signal=pred, store=open_store(settings), region=settings.region, build=build,
             progress=progress,
         )  # fmt: skip
         for note in result.notes:
-            emit(LogLine(text=note, level="warning", stage="portfolio"))
+            emit(LogLine(text=note, level="warning", stage=self.stage))
         return result
 
     def _analysed(self, result: BacktestResult) -> Recorded:

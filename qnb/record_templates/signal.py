@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import DataError, EmptyDataError, ModelError, UnknownNameError
 from ..events import Emit, LogLine
@@ -34,6 +34,9 @@ class SignalRecord(RecordTemplate):
     recorder : Recorder
         Where they are saved.
     """
+
+    stage: ClassVar[str] = "predict"
+    title: ClassVar[str] = "Predict"
 
     def __init__(self, model: Any = None, dataset: Any = None, recorder: Any = None) -> None:
         super().__init__(recorder)
@@ -83,7 +86,7 @@ class SignalRecord(RecordTemplate):
         try:
             return frame(SEGMENT, col_set="label", data_key="raw")
         except (DataError, UnknownNameError) as error:  # raw data was dropped, or there is no column group "label"
-            emit(LogLine(text=f"no labels are recorded: {error}", level="warning", stage="predict"))
+            emit(LogLine(text=f"no labels are recorded: {error}", level="warning", stage=self.stage))
             return None
 
 

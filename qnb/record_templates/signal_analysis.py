@@ -39,6 +39,8 @@ class SigAnaRecord(RecordTemplate):
         Do nothing when the artifacts are there already.
     """
 
+    stage: ClassVar[str] = "signal"
+    title: ClassVar[str] = "Signal"
     artifact_path: ClassVar[str] = "sig_analysis"
     needs: ClassVar[Any] = (("pred.pkl", "SignalRecord"), ("label.pkl", "SignalRecord"))
 

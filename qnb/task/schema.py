@@ -21,6 +21,7 @@ from .booster_parameters import BOOSTER_PARAMETERS
 from .docstrings import parameter_docs, summary
 from .filters import FILTERS
 from .portfolio import BACKTEST, EXCHANGE, EXECUTOR
+from .records import facts_of
 from .shorthand import SHORT_KEYS
 from .sources import signature_of_member
 from .types import kinds
@@ -212,7 +213,7 @@ def _arguments(entry: Entry) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for argument in entry.arguments:
         shape = dict(_NESTED[argument.name]) if argument.name in _NESTED else _shape(argument.annotation)
-        if entry.name.endswith("PortAnaRecord") and argument.name == "config":
+        if argument.name == "config" and entry.kind == "record" and facts_of(entry.name).trades:
             shape = {"$ref": "#/$defs/portfolio"}
         properties[argument.name] = {
             **shape,

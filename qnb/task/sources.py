@@ -9,16 +9,20 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError, Problem
 from ..registry import Member, Parameter
 
-__all__ = ["Signature", "classes_in", "defined_in", "find_module_file", "signature_of", "signature_of_member"]
+__all__ = [
+    "Signature", "class_values", "classes_in", "defined_in", "find_module_file", "signature_of", "signature_of_member",
+]  # fmt: skip
 
 _QNB = Path(__file__).parent.parent
 _NO_CONSTRUCTOR = frozenset({"object", "Protocol", "ABC", "Generic", "ABCMeta"})
@@ -82,6 +86,35 @@ def classes_in(path: Path) -> tuple[str, ...]:
     return tuple(
         n.name for n in _tree(path).body if isinstance(n, ast.ClassDef | ast.FunctionDef) and not n.name.startswith("_")
     )
+
+
+def class_values(
+    path: Path, name: str, wanted: Sequence[str], *, folders: tuple[str, ...] = (), depth: int = 0
+) -> dict[str, Any]:
+    """Return literals that the class `name`, or the first base that has them, assigns to the names `wanted`.
+
+    Raises
+    ------
+    ConfigError
+        When a file cannot be read or is no Python.
+    """
+    tree = _tree(path)
+    node = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
+    if node is None:
+        origin = _origin(path, tree, name, folders) if depth < 20 else None
+        return class_values(*origin, wanted, folders=folders, depth=depth + 1) if origin is not None else {}
+    found: dict[str, Any] = {}
+    for base in reversed(node.bases):
+        text = ast.unparse(base).partition("[")[0]
+        if "." not in text and text not in _NO_CONSTRUCTOR and depth < 20:
+            found |= class_values(path, text, wanted, folders=folders, depth=depth + 1)
+    for item in node.body:
+        target = item.targets[0] if isinstance(item, ast.Assign) else getattr(item, "target", None)
+        value = getattr(item, "value", None)
+        if isinstance(target, ast.Name) and target.id in wanted and value is not None:
+            with contextlib.suppress(ValueError):
+                found[target.id] = ast.literal_eval(value)
+    return found
 
 
 def find_module_file(module: str, folders: Sequence[str] = ()) -> Path | None:

@@ -12,8 +12,8 @@ from typing import Any
 from ..config import Settings
 from ..errors import ConfigError, Problem, nearest
 from .arguments import check_component, unknown_key
-from .component import describe
 from .document import Document, Path
+from .records import PREDICTIONS, RUN_STAGES, RecordFacts, facts_of
 
 __all__ = ["INIT_SECTIONS", "TOP_KEYS", "init_settings", "validate"]
 
@@ -47,7 +47,6 @@ _PEER_ONLY = """
 _WITHOUT_MEANING = frozenset(_PEER_ONLY.split())
 """Settings of the peer that there is nothing to set for here."""
 
-_NEEDS_PREDICTIONS = frozenset({"SigAnaRecord", "PortAnaRecord", "MultiPassPortAnaRecord"})
 _ACCEPTED = frozenset({"kernels", "exp_manager", *Settings.__dataclass_fields__})
 
 
@@ -147,29 +146,23 @@ def _check_records(document: Document, records: Any) -> list[Problem]:
     predicted = False
     for number, record in enumerate(records if listed else [records]):
         path: Path = ("task", "record", number) if listed else ("task", "record")
-        found = _check_record(document, path, record)
-        name = _record_name(record)
-        predicted = predicted or name not in _NEEDS_PREDICTIONS
+        facts = facts_of(record, folders=document.imports)
+        found = _check_record(document, path, record, facts)
+        predicted = predicted or PREDICTIONS not in facts.needs
         if not predicted and not found:
-            message = f"{name} needs the predictions of a SignalRecord"
+            message = f"{facts.name} needs the predictions of a SignalRecord"
             found = [document.problem(message, path, remedy="put - SignalRecord before it")]
+        if facts.stage in RUN_STAGES and not found:
+            message = f"the stage of {facts.name} is {facts.stage!r}, which is one of the run's own"
+            found = [document.problem(message, path, remedy="give the class another stage")]
         problems += found
     return problems
 
 
-def _record_name(record: Any) -> str:
-    """Return the class of a record of ours, '' for any other."""
-    try:
-        what = describe(record)
-    except ConfigError:
-        return ""
-    return what.name if not what.module or what.module.startswith(("qlib.", "qnb.")) else ""
-
-
-def _check_record(document: Document, path: Path, record: Any) -> list[Problem]:
+def _check_record(document: Document, path: Path, record: Any, facts: RecordFacts) -> list[Problem]:
     problems = check_component(document, path, record, "record")
     config = record.get("kwargs", {}).get("config") if isinstance(record, Mapping) and not problems else None
-    if isinstance(config, Mapping) and str(record.get("class", "")).endswith("PortAnaRecord"):
+    if isinstance(config, Mapping) and facts.trades:
         from .portfolio import check_portfolio
 
         problems += check_portfolio(document, (*path, "kwargs", "config"), config)

@@ -84,7 +84,7 @@ class FitContext:
         if path is not None:
             with contextlib.suppress(OSError, ValueError):
                 drawn = int(path.read_text(encoding="ascii"))
-        if drawn is None:
+        if drawn is None or not 0 <= drawn < 2**31:
             drawn = secrets.randbelow(2**31)
             if path is not None:
                 try:

@@ -31,6 +31,7 @@ from ..errors import ModelError, QnbError, RunStopped
 from ..events import Event, LogLine, MetricLogged, Progress
 from ..models.lightgbm import LGBModel
 from ..task.component import build_component
+from ..task.records import records_of
 from ..task.spec import Task
 from ..training.context import FitContext
 from .binned import BinnedLGB, BinnedStore
@@ -244,8 +245,9 @@ class Evaluator:
         """Backtest the scores on the validation days with the task's own strategy and costs."""
         import pandas as pd
 
-        record = next(r for r in task.records if isinstance(r, Mapping) and str(r["class"]).endswith("PortAnaRecord"))
-        config = json.loads(json.dumps((record.get("kwargs") or {}).get("config") or {}))
+        record = next(r for r, facts in zip(task.records, records_of(task), strict=True) if facts.trades)
+        kwargs = record.get("kwargs") if isinstance(record, Mapping) else None
+        config = json.loads(json.dumps((kwargs or {}).get("config") or {}))
         days = prepared.table.days
         first, last = str(days[0])[:10], str(days[-1])[:10]
         config.setdefault("backtest", {}).update({"start_time": first, "end_time": last})

@@ -11,6 +11,7 @@ from ..errors import ConfigError, Problem, nearest, remedy_for
 from ..files import fit
 from ..task.document import Document, Place, copied
 from ..task.parse import parse
+from ..task.records import records_of
 from ..task.spec import Task, task_of
 from .asked import spec_of
 from .grid import grid_problem
@@ -166,9 +167,9 @@ def _fits(spec: StudySpec, task: Task, document: Document, section: Mapping[str,
                 problems.append(
                     task.problem(f"no segment {wanted!r} to compare trials on", "task.dataset", remedy=remedy)
                 )
-    records = [str(r.get("class", "")) if isinstance(r, Mapping) else str(r) for r in task.records]
+    trades = any(facts.trades for facts in records_of(task))
     for objective in spec.objectives:
-        if objective.need == "backtest" and not any(r.rpartition(".")[2] == "PortAnaRecord" for r in records):
+        if objective.need == "backtest" and not trades:
             path = ("study", "metric") if "metric" in section else ()
             message = f"{objective.metric} needs a backtest, and the task has no PortAnaRecord"
             problems.append(document.problem(message, path, remedy="add a strategy, or use IC"))

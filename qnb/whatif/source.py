@@ -8,11 +8,11 @@ from typing import Any
 from ..backtest.config import DEFAULT_CONFIG
 from ..errors import BacktestError
 from ..handle import RunHandle
+from ..task.records import records_of
+from ..task.spec import Task
 from .engine import WhatIf
 
 __all__ = ["what_if_of"]
-
-_RECORDS = ("PortAnaRecord", "MultiPassPortAnaRecord", "portfolio_analysis", "multi_pass_portfolio_analysis")
 
 
 def what_if_of(handle: RunHandle) -> WhatIf:
@@ -28,16 +28,15 @@ def what_if_of(handle: RunHandle) -> WhatIf:
     if handle.status != "finished":
         raise BacktestError(f"run {handle.name} is {handle.status}; what-if needs the predictions of a finished run")
     request = handle.request
-    config = _portfolio(request.task.records)
+    config = _portfolio(request.task)
     if config is None:
         raise BacktestError(f"run {handle.name} has no backtest: its task has no PortAnaRecord; add one and run it")
     return WhatIf(config, handle.pred, settings=request.settings)
 
 
-def _portfolio(records: tuple[Any, ...]) -> Mapping[str, Any] | None:
-    for record in records:
-        name = str(record.get("class", "")) if isinstance(record, Mapping) else str(record)
-        if name.rpartition(".")[2] not in _RECORDS:
+def _portfolio(task: Task) -> Mapping[str, Any] | None:
+    for record, facts in zip(task.records, records_of(task), strict=True):
+        if not facts.trades:
             continue
         kwargs = record.get("kwargs") or {} if isinstance(record, Mapping) else {}
         config = kwargs.get("config")

@@ -208,7 +208,7 @@ def test_dry_run_says_what_would_run_and_starts_nothing(shell: InteractiveShell,
         shell.run_cell_magic("qtask", "lgb --dry-run", "market: demo\nmodel: lightgbm\nfeatures: Alpha158\n")
     text = shown.outputs[0].data["text/plain"]
     assert text.startswith("lgb would run; nothing was started.")
-    for word in ("LGBModel", "Alpha158", "158", "data, fit, predict", "no like run yet"):
+    for word in ("LGBModel", "Alpha158", "158", "Data, Fit, Predict", "no like run yet"):
         assert word in text
     assert "lgb" not in shell.user_ns
     assert not list((tmp_path / ".qnb").rglob("request.json"))

@@ -531,8 +531,9 @@ def test_a_seed_is_drawn_once_for_a_folder_of_checkpoints(tmp_path: Path) -> Non
     assert context.drawn_seed() == drawn
     assert [e.seed for e in events if isinstance(e, SeedDrawn)] == [drawn]
     assert watched()[0].drawn_seed() != watched()[0].drawn_seed(), "without a folder each fit draws its own"
-    (folder / ".seed").write_text("12x")
-    assert watched(checkpoint_dir=folder)[0].drawn_seed() != 12
+    for damaged in ("12x", "", "-3", "9" * 30):
+        (folder / ".seed").write_text(damaged)
+        assert str(watched(checkpoint_dir=folder)[0].drawn_seed()) == (folder / ".seed").read_text() != damaged
     (tmp_path / "file").touch()
     context, events = watched(checkpoint_dir=tmp_path / "file")
     context.drawn_seed()
