@@ -22,6 +22,7 @@ import numpy as np
 from ..cache import digest
 from ..errors import CacheError, ConfigError, DataError, Problem
 from ..events import Emit, LogLine
+from ..task.modules import code_name
 from .processor import TableProcessor, Workspace
 from .table import Block, Gathering, Table
 
@@ -245,7 +246,7 @@ def _is_for_infer(proc: Any) -> bool:
 def _describe(proc: TableProcessor, fit: bool) -> list[Any]:
     """Return what decides the output of `proc`: class, arguments, and what it knows when it is not fitted."""
     given = {k: repr(v) for k, v in sorted(vars(proc).items()) if not k.endswith("_")}
-    return [type(proc).__module__, type(proc).__qualname__, given, {} if fit else proc.state]
+    return [code_name(type(proc)), given, {} if fit else proc.state]
 
 
 def _names(processors: Sequence[Any]) -> str:

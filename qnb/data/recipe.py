@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, Problem
+from ..task.modules import module_path_of
 
 __all__ = ["recipe_of"]
 
@@ -47,7 +48,7 @@ def recipe_of(part: Any) -> dict[str, Any]:
         if default is not parameter.empty and (value is default or _same(value, default)):
             continue
         kwargs[name] = _plain(value, f"{cls.__name__}.{name}")
-    return {"class": cls.__name__, "module_path": cls.__module__, "kwargs": kwargs}
+    return {"class": cls.__name__, "module_path": module_path_of(cls), "kwargs": kwargs}
 
 
 def _same(value: Any, default: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..config import Settings
 from ..errors import ConfigError, MissingExtraError, Problem, QnbError, UnknownNameError
-from ..task.component import build_component, extend_imports, resolve
+from ..task.component import build_component, resolve
 from ..task.document import dotted
 from ..task.families import components_of
 from ..task.records import facts_of_class
@@ -57,7 +57,6 @@ def build_parts(task: Task, *, recorder: Any, settings: Settings) -> Parts:
     ConfigError
         When a constructor refuses its arguments, with path and line.
     """
-    extend_imports(task.imports)
     _check_families(task)
     model = _build(task, task.model, "task.model", "model")
     dataset = _build(task, task.dataset, "task.dataset", "dataset", inject={"settings": settings})

@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import PoolError
 from ..expr.catalogue import forget_operators, own_operators, registered_operators
 from ..expr.operator import Operator
+from ..task.modules import forget_modules
 
 __all__ = ["fresh_modules", "notebook_objects"]
 
@@ -89,14 +90,14 @@ def fresh_modules(folders: Iterable[str | Path]) -> Iterator[tuple[str, ...]]:
 
 def _drop(own: Mapping[str, tuple[str, int]]) -> None:
     """Forget modules, so that they are imported anew."""
-    files = [name for name in sys.modules if name.startswith("qnb_user_")]  # those that a task names by their path
-    for name in (*own, *files):
+    for name in own:
         sys.modules.pop(name, None)
     for file, _ in own.values():  # Python takes what it compiled for fresh if the second and the size are the same
         with contextlib.suppress(FileNotFoundError, NotImplementedError):  # none was kept, or none ever is
             os.unlink(importlib.util.cache_from_source(file))
     _seen.clear()
     importlib.invalidate_caches()
+    forget_modules()
 
 
 def _own_modules(roots: tuple[str, ...]) -> dict[str, tuple[str, int]]:

@@ -27,6 +27,7 @@ from ..machine import boot_id, process_id
 from ..recorder import R
 from ..recorder.uris import masked
 from ..rundir import TIME_LIMIT, Request, RunDir
+from ..task.modules import user_modules
 from .execute import Outcome, run_task
 from .fan_out import FanOut
 from .logs import logs_as_events
@@ -203,6 +204,7 @@ def _surroundings(request: Request, directory: RunDir, emit: ev.Emit, place: Pla
                 emit(ev.LogLine(text=f"changed since the last run and imported anew: {', '.join(dropped)}"))
             stack.enter_context(notebook_objects(directory.objects_path))
             _limit_threads(request.threads)
+        stack.enter_context(user_modules(request.task.imports, request.task.base_dir, request.settings.work_dir))
         stack.enter_context(logs_as_events(emit, level=request.settings.logging_level, alone=alone))
         stack.enter_context(ResourceSampler(emit))
         yield

@@ -16,6 +16,7 @@ anything else                                     ``stem.pkl``: what ends in .pk
 from __future__ import annotations
 
 import importlib
+import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,11 +25,13 @@ from typing import Any
 
 from .. import registry
 from ..errors import QnbError, RecorderError
+from ..task.modules import public_name, reduce_user_object
 from .base import ArtifactInfo, RefusedError
 
 __all__ = ["Saved", "find_artifact", "load_object", "save_object"]
 
 CARD = "qnb_object.json"
+USER_CLASS = "qnb_class.pkl"
 _REPLACED = (".pkl", ".pickle", ".joblib", ".parquet", ".json", ".npy", ".model")
 _FOUND = (".parquet", ".json", ".npy", ".model", ".txt", ".bin", ".pkl")
 _TEXT = frozenset(
@@ -196,6 +199,9 @@ def _save_model(value: Any, path: Path) -> Saved:
         raise RecorderError(f"{name}.save(path) wrote nothing at the path it was given; write a file or a folder there")
     cls = type(value)
     card = {"class": f"{cls.__module__}:{cls.__qualname__}", "file": "state" if (path / "state").is_file() else ""}
+    if reduce_user_object(cls) is not None:
+        card["class"] = f"{public_name(cls.__module__)}:{cls.__qualname__}"
+        _pickled(cls, path / USER_CLASS)
     (path / CARD).write_text(json.dumps(card), encoding="utf-8")
     return Saved(path, "model")
 
@@ -206,7 +212,10 @@ def _load_model(path: Path, *, trusted: bool) -> Any:
     except FileNotFoundError:
         raise RefusedError(f"{path.name} is a folder, not an object; download_artifact gives its path") from None
     named, file = str(card["class"]), card.get("file")
-    target = _own_class(named) if trusted else _safe_model(named)
+    if trusted and (path / USER_CLASS).is_file():
+        target = _unpickled(path / USER_CLASS, trusted=True)
+    else:
+        target = _own_class(named) if trusted else _safe_model(named)
     if target is None:
         module, _, name = named.partition(":")
         raise RefusedError(_foreign(path, f"a {name} of module {module}"))
@@ -235,12 +244,18 @@ def _safe_model(named: str) -> Any:
 def _pickled(value: Any, path: Path) -> Saved:
     import cloudpickle
 
+    class Pickler(cloudpickle.Pickler):
+        """Pickles modules of the user with their source."""
+
+        def reducer_override(self, value: Any) -> Any:
+            return reduce_user_object(value) or super().reducer_override(value)
+
     try:
-        data = cloudpickle.dumps(value)
+        Pickler(stream := io.BytesIO()).dump(value)
     except Exception as error:
         kind = type(value).__name__
         raise RecorderError(f"a {kind} cannot be saved: {error}; give it save(path) and load(path)") from error
-    path.write_bytes(data)
+    path.write_bytes(stream.getvalue())
     return Saved(path, "pickle")
 
 

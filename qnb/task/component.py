@@ -2,23 +2,20 @@
 
 1. A ready object is returned as it is.
 2. A description is read into (module, name, kwargs). A path of the peer's goes through the table of `aliases`, a
-   module_path that ends in ``.py`` is loaded from the file, a name alone is looked up in its family.
+   module_path that ends in ``.py`` is loaded from the file, a module is looked for in the run's folders first (see
+   `qnb.task.modules`), a name alone is looked up in its family.
 3. What is injected (recorder, model, dataset ...) is passed where the constructor names it and the description does
    not give it. A TypeError of the constructor is never hidden by a second try.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import inspect
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from .. import registry
@@ -26,15 +23,14 @@ from ..errors import ConfigError, Problem, UnknownNameError, nearest
 from . import catalogue
 from .aliases import alias, is_peer_path
 from .families import is_standard, require_member
+from .modules import find_module, load_file, public_name
 
 __all__ = [
     "Description",
     "accepted_names",
     "build_component",
     "describe",
-    "extend_imports",
     "is_description",
-    "load_file",
     "resolve",
 ]
 
@@ -111,13 +107,6 @@ def build_component(
         accepted = accepted_names(target)
         kwargs.update({k: v for k, v in missing.items() if k in accepted})
     return target(**kwargs)
-
-
-def extend_imports(folders: Iterable[str]) -> None:
-    """Put the folders of a task's ``sys`` section before ``sys.path``, once each. For the process that runs it only."""
-    for folder in reversed([*folders]):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
 
 
 def resolve(config: Any, family: str, *, base_dir: Path | None = None) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -204,48 +193,6 @@ def accepted_names(target: Callable[..., Any]) -> frozenset[str]:
     return frozenset(found - {"self"})
 
 
-def load_file(path: str, *, base_dir: Path | None = None) -> ModuleType:
-    """Return the module of a ``.py`` file, loaded under a name of its own; a changed file is loaded anew.
-
-    Raises
-    ------
-    ConfigError
-        When there is no such file or it cannot be imported.
-    """
-    file = (base_dir or Path.cwd()) / Path(path).expanduser()
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise ConfigError([Problem(f"cannot read {str(file)!r}: {error.strerror}", "check module_path")]) from error
-    mark = hashlib.blake2b(str(file.resolve()).encode() + b"\0" + content, digest_size=6).hexdigest()
-    name = f"qnb_user_{file.stem}_{mark}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file, loader=_SourceLoader(name, str(file), content))
-    if file.suffix != ".py" or spec is None or spec.loader is None:
-        raise ConfigError([Problem(f"{str(file)!r} is no Python file", "check module_path")])
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-class _SourceLoader(SourceFileLoader):
-    """Compiles the bytes that were read: Python's cache takes a file changed within a second for the old one."""
-
-    def __init__(self, name: str, path: str, content: bytes) -> None:
-        super().__init__(name, path)
-        self._content = content
-
-    def get_code(self, fullname: str) -> CodeType:
-        """Return the code of the bytes."""
-        return self.source_to_code(self._content, self.path)
-
-
 def _split(name: str, module: str, kwargs: dict[str, Any]) -> Description:
     name = name.strip()
     if not module and "." in name:
@@ -268,9 +215,10 @@ def _by_name(name: str, family: str) -> Any:
 
 def _import(module: str) -> ModuleType:
     try:
-        return importlib.import_module(module)
+        return find_module(module) or importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is not None and (module == error.name or module.startswith(error.name + ".")):
+        missing = public_name(error.name or "")
+        if missing and (module == missing or module.startswith(missing + ".")):
             hint = "give a module that can be imported, or the path of a .py file"
             raise UnknownNameError("module", module, hint=hint) from error
         raise

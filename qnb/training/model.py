@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 from ..errors import MissingExtraError, ModelError, NotFittedError
+from ..task.modules import public_name
 from .context import FitContext
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class BaseModel(ABC):
         self._save_state(folder)
         card = {
             "format": FORMAT,
-            "class": f"{type(self).__module__}.{type(self).__qualname__}",
+            "class": f"{public_name(type(self).__module__)}.{type(self).__qualname__}",
             "arguments": dict(self.arguments()),
             "features": list(self.feature_names_),
         }

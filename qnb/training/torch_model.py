@@ -26,6 +26,7 @@ import numpy as np
 
 from ..errors import ConfigError, MissingExtraError, ModelError, Problem, RunStopped
 from ..task.component import resolve
+from ..task.modules import code_name
 from .context import FitContext
 from .model import BaseModel, write_atomically
 from .options import LoopOptions
@@ -329,7 +330,7 @@ class TorchModel(BaseModel):
     def _key(self, dataset: Any, options: LoopOptions, start: nn.Module | None) -> str:
         """Return the identity of a fit: class, arguments, seed, data, and the weights it starts from."""
         parts = [
-            f"{type(self).__module__}.{type(self).__qualname__}",
+            code_name(type(self)),
             json.dumps(dict(self.arguments()), sort_keys=True, default=repr),
             repr(options.seed),
             str(getattr(dataset, "fingerprint", "")),

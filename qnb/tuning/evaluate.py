@@ -31,6 +31,7 @@ from ..errors import ModelError, QnbError, RunStopped
 from ..events import Event, LogLine, MetricLogged, Progress
 from ..models.lightgbm import LGBModel
 from ..task.component import build_component
+from ..task.modules import user_modules
 from ..task.records import records_of
 from ..task.spec import Task
 from ..training.context import FitContext
@@ -99,9 +100,13 @@ class Evaluator:
         log : callable
             Takes lines for the trial's log.
         """
+        task = Task.from_json(job.task)
+        with user_modules(task.imports, task.base_dir, self._settings.work_dir):
+            return self._run(task, job, report, log)
+
+    def _run(self, task: Task, job: Job, report: Callable[[int, float, int], bool], log: Callable[[str], None]) -> Done:
         began = time.perf_counter()
         clock = _Clock()
-        task = Task.from_json(job.task)
 
         def emit(event: Event) -> None:
             if isinstance(event, LogLine) and event.level != "debug":

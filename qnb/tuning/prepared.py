@@ -18,7 +18,7 @@ from ..data.provider import open_store
 from ..data.spans import days_of
 from ..errors import ConfigError, DataError, Problem, UnknownNameError
 from ..events import Emit
-from ..task.component import build_component, extend_imports
+from ..task.component import build_component
 from ..task.spec import Task
 from .days import DayTable
 from .folds import Fold, label_reach, make_folds
@@ -102,7 +102,6 @@ class PreparedData:
         return made, False
 
     def _make(self, task: Task, number: int, key: str, emit: Emit) -> Prepared:
-        extend_imports(task.imports)
         if self._validation.kind == "holdout":
             dataset = self._build(task, task.dataset)
             segment = self._validation.segment

@@ -18,7 +18,7 @@ from qnb.backtest.quotes import trading_days
 from qnb.backtest.strategies.topk_dropout import TopkDropoutStrategy
 from qnb.backtest.strategies.weight import WeightStrategyBase
 from qnb.data.providers.qlib_bin import QlibBinStore
-from qnb.task.component import load_file
+from qnb.task.modules import load_file
 
 pytestmark = pytest.mark.benchmark_peer
 

@@ -27,7 +27,7 @@ from qnb.data.processors.tanh_process import TanhProcess
 from qnb.data.processors.time_range_flt import TimeRangeFlt
 from qnb.data.processors.z_score_norm import ZScoreNorm
 from qnb.errors import ConfigError, EmptyDataError, UnknownNameError
-from qnb.task.component import load_file
+from qnb.task.modules import load_file
 
 FIT = ("2020-01-06", "2020-02-10")
 

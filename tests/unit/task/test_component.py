@@ -12,7 +12,8 @@ import pytest
 
 from qnb.errors import ConfigError, UnknownNameError
 from qnb.task.aliases import alias
-from qnb.task.component import accepted_names, build_component, describe, extend_imports, load_file, resolve
+from qnb.task.component import accepted_names, build_component, describe, resolve
+from qnb.task.modules import load_file, user_modules
 
 METHODS = "    def fit(self, dataset): ...\n    def predict(self, dataset): ...\n"
 
@@ -112,12 +113,13 @@ def test_folders_of_the_sys_section(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(UnknownNameError, match="no module"):
         build_component(config, "model")
     folders = (str(tmp_path / "a"), str(tmp_path))
-    extend_imports(folders)
-    extend_imports(folders)
-    assert tuple(sys.path[:2]) == folders
-    assert sys.path.count(folders[0]) == 1
-    assert build_component(config, "model").size == 4
-    monkeypatch.delitem(sys.modules, "qnb_test_own_module")
+    before = [*sys.path]
+    with user_modules(folders):
+        assert build_component(config, "model").size == 4
+    assert sys.path == before
+    assert "qnb_test_own_module" not in sys.modules
+    with pytest.raises(UnknownNameError, match="no module"):
+        build_component(config, "model")
 
 
 def test_python_file_that_is_missing_or_lacks_the_class(tmp_path: Path) -> None:
