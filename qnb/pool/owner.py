@@ -35,7 +35,8 @@ __all__ = ["Owner", "main"]
 
 TICK = 1.0
 PAUSE = 4.0
-"""Times that a look took between two looks."""
+LONGEST_PAUSE = 0.2
+"""Between two looks, as a multiple of what the one before took, and in seconds."""
 NO_CLIENT = 3.0
 """Seconds without work and without a notebook after which the owner ends."""
 
@@ -74,8 +75,9 @@ class Owner:
             self._tell()
             looked = time.monotonic()
             wake.wait(TICK)
-            # However often it is woken and however long the queue: looking takes a fifth of its time at most.
-            time.sleep(max(0.0, looked + PAUSE * (looked - began) - time.monotonic()))
+            # However often it is woken: of a long queue, looking takes a fifth of its time.
+            pause = min(PAUSE * (looked - began), LONGEST_PAUSE)
+            time.sleep(max(0.0, looked + pause - time.monotonic()))
 
     def close(self) -> None:
         """End idle workers; what is going goes on."""

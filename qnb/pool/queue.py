@@ -40,7 +40,8 @@ BACKOFF = (1.0, 5.0, 30.0)
 DISK_WAIT = 1.0
 STOP_POLL = 0.1
 STOP_PAUSE = 0.02
-"""Seconds between two looks at what waits: without and after a nudge; more where a look takes long."""
+LONGEST_PAUSE = 1.0
+"""Seconds between two looks at what waits: without and after a nudge, and where a look takes long."""
 
 
 @dataclass(slots=True)
@@ -273,7 +274,7 @@ class Pool:
         """End the runs that wait and were asked to stop, until the pool is closed."""
         spent = 0.0
         while not self._closed:
-            self._look.wait(max(STOP_POLL, 50 * spent) if self._waiting else None)
+            self._look.wait(min(max(STOP_POLL, 50 * spent), LONGEST_PAUSE) if self._waiting else None)
             self._look.clear()
             began = time.monotonic()
             with self._wake:
@@ -285,7 +286,7 @@ class Pool:
             for ticket in dropped:
                 if ticket is not None:
                     self._end_waiting(ticket)
-            time.sleep(max(STOP_PAUSE, 10 * spent))
+            time.sleep(min(max(STOP_PAUSE, 10 * spent), LONGEST_PAUSE))
 
     def _end_waiting(self, ticket: Ticket) -> None:
         # No disk is waited for: were the ending lost with the machine, the run would be told as interrupted.

@@ -139,7 +139,8 @@ def test_waiting_run_that_was_stopped_never_starts(gate: Gate, tmp_path: Path) -
 def test_waiting_runs_are_stopped_while_all_workers_are_busy(
     gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nudged: bool
 ) -> None:
-    monkeypatch.setattr(queue, "STOP_POLL", 600.0 if nudged else 0.05)
+    for name in ("STOP_POLL", "LONGEST_PAUSE"):
+        monkeypatch.setattr(queue, name, 600.0 if nudged else 0.05)
     pool = pool_of(gate, workers=2)
     busy = [ticket(tmp_path, name) for name in "ab"]
     waiting = [ticket(tmp_path, f"w{i}") for i in range(300)]
