@@ -4,6 +4,8 @@
    newer version added is left out, what an older one lacks has its default.
 2. What cannot be read is told once a file (`tell`), with its name and what to do, and whoever reads goes on without it.
 3. `write_atomically` writes; what stands in the way of a file (a folder of that name) is moved aside.
+4. `locked` keeps other processes from changing the same things meanwhile, `is_locked` asks without being in their way.
+   Neither they nor `write_atomically` make a folder: one that was moved or removed does not come back.
 """
 
 from __future__ import annotations
@@ -19,26 +21,21 @@ import tempfile
 import time
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+    import msvcrt
+
 __all__ = [
-    "LARGEST",
-    "LAST_MOMENT",
-    "AnyFloat",
-    "Moment",
-    "Natural",
-    "fit",
-    "load_json",
-    "make",
-    "move_aside",
-    "parse_json",
-    "read_json",
-    "remove",
-    "tell",
-    "write_atomically",
+    "LARGEST", "LAST_MOMENT", "AnyFloat", "Moment", "Natural", "fit", "is_locked", "load_json", "locked", "make",
+    "move_aside", "parse_json", "read_json", "remove", "tell", "write_atomically",
 ]  # fmt: skip
 
 LARGEST = 2**62
@@ -46,6 +43,7 @@ LARGEST = 2**62
 LAST_MOMENT = 253_370_000_000.0
 """The last moment that every calendar can write, in the year 9999."""
 DEEPEST = 60
+LOCK_POLL = 0.005
 Moment: TypeAlias = Annotated[float, "moment"]
 """Seconds since the epoch."""
 AnyFloat: TypeAlias = Annotated[float, "any"]
@@ -189,6 +187,64 @@ def remove(path: Path) -> None:
         move_aside(path)
     except NotADirectoryError:
         return
+
+
+@contextmanager
+def locked(path: Path, *, seconds: float = 10.0) -> Iterator[None]:
+    """Hold the lock file `path`; the system lets go of it when the process ends, however it ends.
+
+    Raises
+    ------
+    FileNotFoundError
+        Its folder is gone, perhaps since one waited for the lock.
+    TimeoutError
+        Another process, or another place in this one, has held it for `seconds`.
+    """
+    if path.is_dir():
+        move_aside(path)
+    end = time.monotonic() + seconds
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if _hold(fd, shared=False):
+                if _same(fd, path):
+                    yield
+                    return
+            elif time.monotonic() > end:
+                raise TimeoutError(f"another process has held {path} for {seconds:g}s; end it, or try again")
+        finally:
+            os.close(fd)
+        time.sleep(LOCK_POLL)
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a process holds the lock file `path`. Any number may ask at once; who wants it waits for them."""
+    try:
+        fd = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _hold(fd, shared=True)
+    finally:
+        os.close(fd)
+
+
+def _hold(fd: int, *, shared: bool) -> bool:
+    try:
+        if fcntl is not None:
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        else:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _same(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import PoolError
 from .events import RunFailed
 from .journal import JournalReader
+from .ongoing import last_status
 from .pool.place import Place
 from .rundir import Request, RunDir
 from .state import RunState
@@ -75,10 +76,14 @@ class RunHandle(Waiting):
     @property
     def damage(self) -> str:
         """Why the run can hardly do more than be looked at and deleted; '' when its request and journal can be read."""
-        state = self.state
-        if state.status == "damaged" and state.failure is not None:
-            return state.failure.message
-        return self._unreadable()
+        try:
+            _ = self.request
+        except PoolError as error:
+            return str(error)
+        told = self._state.status not in ("unknown", "damaged") or last_status(self.directory.path) != "unknown"
+        if told or self.has_ticket:
+            return ""
+        return f"{self._reader.path} tells nothing of how the run stands; run its cell again"
 
     @property
     def name(self) -> str:
@@ -94,12 +99,8 @@ class RunHandle(Waiting):
         with self._lock:  # a panel's thread and the notebook may ask at the same time
             state = self._state.apply_raw(self._reader.read_raw(), self._reader.complain)
             state.run_id, state.name = self.run_id, self.name  # the journal has the name that the run began with
-            if state.status in ("unknown", "waiting"):
-                damage = self._unreadable()
-                if not damage and state.status == "unknown" and self.run_id not in self._place.tickets:
-                    damage = f"{self._reader.path} tells nothing of how the run stands; run its cell again"
-                if damage:
-                    state.status, state.failure = "damaged", RunFailed(error="DamagedRun", message=damage)
+            if state.status in ("unknown", "waiting") and (damage := self.damage):
+                state.status, state.failure = "damaged", RunFailed(error="DamagedRun", message=damage)
             return state
 
     @property
@@ -151,6 +152,11 @@ class RunHandle(Waiting):
         """True when nothing more will come."""
         return self.state.is_over
 
+    @property
+    def has_ticket(self) -> bool:
+        """True while the pool is answerable for it: it waits, runs, or was just asked to go on."""
+        return self.run_id in self._place.tickets
+
     def stop(self) -> None:
         """Ask the run to stop at its next safe place; returns at once."""
         self.directory.ask_to_stop()
@@ -169,13 +175,6 @@ class RunHandle(Waiting):
     @property
     def _place(self) -> Place:
         return Place(self.directory.path.parents[2])
-
-    def _unreadable(self) -> str:
-        try:
-            _ = self.request
-        except PoolError as error:
-            return str(error)
-        return ""
 
     def __repr__(self) -> str:
         return f"<run {self.name} {self.run_id} {self.status}>"

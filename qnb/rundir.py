@@ -9,6 +9,7 @@
 ``main.pkl``        classes of the notebook's cells that the task names, by value; only for the user's own workers
 ``result.json``     the outcome, written last and at once
 ``deleted``         exists when the run was deleted in a browser; `qnb.cleaning` removes such folders
+``.lock``           held for a moment by whoever changes how the run stands
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypedDict
@@ -27,7 +29,7 @@ from typing import Any, TypedDict
 from .config import Settings
 from .errors import PoolError, QnbError, UnknownNameError
 from .events import RunQueued
-from .files import AnyFloat, Natural, fit, load_json, make, read_json, remove, tell, write_atomically
+from .files import AnyFloat, Natural, fit, load_json, locked, make, read_json, remove, tell, write_atomically
 from .journal import JOURNAL_NAME, JournalWriter
 from .machine import ProcessId, boot_id, process_id
 from .task.records import stages_of
@@ -152,13 +154,43 @@ class RunDir:
                 return str(json.loads(found[1]))
         return self.request().name
 
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the run's lock, which everybody does who changes how it stands: ends it, has it go on, deletes it.
+
+        Raises
+        ------
+        OSError
+            The folder is gone, or another process does not let go of the lock.
+        """
+        return locked(self.path / ".lock")
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Do the same for a user, who is told what is in the way.
+
+        Raises
+        ------
+        PoolError
+            The folder is gone, cannot be written, or another process does not let go of the lock.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self.lock())
+            except FileNotFoundError as error:
+                raise PoolError(f"run {self.run_id} is gone: its folder {self.path} was moved or removed") from error
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise PoolError(f"run {self.run_id} cannot be changed in {self.path}: {reason}") from error
+            yield
+
     def set_resume(self, resume: bool) -> None:
         """Note in the request whether the next worker goes on from the checkpoint."""
         self._change_request("resume", resume)
 
     def rename(self, name: str) -> None:
         """Give the run another name; handles and panels, of other processes too, see it at their next look."""
-        self._change_request("name", name)
+        with self.changing():
+            self._change_request("name", name)
 
     def _change_request(self, key: str, value: object) -> None:
         path, raw = self.path / "request.json", self._raw_request()
@@ -332,7 +364,9 @@ def list_run_dirs(runs_dir: Path, *, deleted: bool = False) -> list[RunDir]:
     found = []
     with contextlib.suppress(OSError), os.scandir(runs_dir) as entries:
         for entry in entries:
-            with contextlib.suppress(OSError):  # no run, or one that is being deleted
+            with contextlib.suppress(OSError, ValueError):  # no run, or one that is being deleted
+                if entry.name[0] == ".":
+                    continue
                 queued = _submitted(entry.path)
                 if deleted or not os.path.exists(f"{entry.path}/deleted"):
                     found.append((queued, entry.path))
@@ -340,14 +374,13 @@ def list_run_dirs(runs_dir: Path, *, deleted: bool = False) -> list[RunDir]:
 
 
 def _submitted(path: str) -> int:
-    """Return when a run was submitted, in nanoseconds; raises OSError for what is no run."""
+    """Return when a run was submitted, in nanoseconds; raises OSError or ValueError for what is no run."""
     try:
         return os.stat(f"{path}/request.json").st_mtime_ns
     except FileNotFoundError:
-        left = os.path.basename(path)[0] != "." and any(os.path.exists(f"{path}/{name}") for name in _LEFT)
-        made = os.stat(path).st_mtime_ns
-        if left and time.time_ns() - made > MAKING * 1e9:
-            return made
+        oldest = min(os.stat(f"{path}/{name}").st_mtime_ns for name in _LEFT if os.path.exists(f"{path}/{name}"))
+        if time.time_ns() - oldest > MAKING * 1e9:
+            return oldest
         raise
 
 

@@ -156,21 +156,28 @@ class Session:
         Raises
         ------
         PoolError
-            While it is going, when it finished, or when its model left no checkpoint.
+            While it is going, when it finished, was deleted, or when its model left no checkpoint.
         """
         directory = handle.directory
-        if not handle.is_over:
-            raise PoolError(f"{handle.name} is {handle.status} already")
-        if handle.damage:
-            raise PoolError(f"{handle.name} is damaged: {handle.damage}")
-        if handle.status == "finished":
-            raise PoolError(f"{handle.name} is finished; run its cell again for another run")
-        if not directory.has_checkpoint:
-            raise PoolError(
-                f"{handle.name} left no checkpoint to go on from (models trained epoch by epoch keep one); "
-                "run its cell again"
-            )
-        self.pool(directory.path.parents[2]).resume(directory, attempt=handle.state.attempt, after=handle.state.seq)
+        with directory.changing():  # another notebook may have it go on, or delete it, at this moment
+            if not handle.is_over:
+                raise PoolError(f"{handle.name} is {handle.status} already")
+            if handle.damage:
+                raise PoolError(f"{handle.name} is damaged: {handle.damage}")
+            if handle.status == "finished":
+                raise PoolError(f"{handle.name} is finished; run its cell again for another run")
+            if directory.is_deleted:
+                raise PoolError(
+                    f"{handle.name} was deleted; bring it back with `mlflow runs restore` and list it with %qruns, or "
+                    "run its cell again"
+                )
+            if not directory.has_checkpoint:
+                raise PoolError(
+                    f"{handle.name} left no checkpoint to go on from (models trained epoch by epoch keep one); "
+                    "run its cell again"
+                )
+            pool = self.pool(directory.path.parents[2])
+            pool.resume(directory, attempt=handle.state.attempt, after=handle.state.seq)
         return handle
 
     def find(self, ref: str | None) -> RunHandle:

@@ -10,14 +10,16 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 from IPython.display import display
 
+from ..cleaning import delete_run
 from ..config import Settings
-from ..errors import ConfigError, QnbError
+from ..errors import ConfigError, PoolError, QnbError
 from ..handle import RunHandle
 from ..recorder.base import RunInfo
 from ..recorder.browse import SCANNED, RunIndex, RunQuery
@@ -82,7 +84,7 @@ class RunsBrowser(anywidget.AnyWidget):
     def __init__(self, settings: Settings, *, experiment: str = "", text: str = "", limit: int = PAGE) -> None:
         self._settings = settings
         self._index = RunIndex(settings.tracking_uri)
-        self._rows = Rows(settings.runs_dir)
+        self._rows = Rows(settings.runs_dir, self._index.run)
         self._limit = max(1, limit)
         self._curves: dict[str, list[float]] = {}
         self._doomed: dict[str, list[_Doomed]] = {}
@@ -265,7 +267,7 @@ class RunsBrowser(anywidget.AnyWidget):
 
     def _ask_delete(self, ids: Sequence[str]) -> dict[str, Any]:
         doomed = [self._doom(ref) for ref in ids]
-        going = [d.name for d in doomed if d.handle is not None and not d.handle.is_over]
+        going = [d.name for d in doomed if d.handle is not None and not (d.handle.is_over and not d.handle.has_ticket)]
         if going:
             raise ConfigError(f"{going[0]!r} is still going; stop it before you delete it")
         if not doomed:
@@ -294,14 +296,20 @@ class RunsBrowser(anywidget.AnyWidget):
         doomed = self._doomed.pop(token, None)
         if doomed is None:
             raise ConfigError("nothing was deleted: the confirmation is not of this selection; ask again")
+        gone, kept = [], []
         for run in doomed:
-            if run.recorded:
-                self._index.delete(run.recorded)
-            if run.handle is not None:
-                run.handle.directory.set_deleted(True)
-                _redraw(run.handle.run_id)
-        gone = [run.ref for run in doomed]
-        return {"kind": "changed", "text": f"Deleted {counted(len(doomed), 'run')}.", "deleted": gone}
+            forget = partial(self._index.delete, run.recorded) if run.recorded else lambda: None
+            try:
+                if run.handle is not None:
+                    delete_run(run.handle, forget)
+                    _redraw(run.handle.run_id)
+                else:
+                    forget()
+            except PoolError as error:  # it was had go on between the question and the answer
+                kept.append(f" Kept: {error}.")
+            else:
+                gone.append(run.ref)
+        return {"kind": "changed", "text": f"Deleted {counted(len(gone), 'run')}.{''.join(kept)}", "deleted": gone}
 
     def _received(self, _: Any, content: dict[str, Any], __: Any) -> None:
         self._answered.clear()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import QnbError
 from ..handle import RunHandle
 from ..names import wrong_with
 from ..ongoing import ongoing_runs
@@ -102,17 +104,23 @@ class Rows:
     ----------
     runs_dir : Path
         Where the runs' own directories are.
+    recorded : callable
+        Gives a run by its id as the store has it now.
     """
 
-    def __init__(self, runs_dir: Path) -> None:
-        self.runs_dir = runs_dir
+    def __init__(self, runs_dir: Path, recorded: Callable[[str], RunInfo]) -> None:
+        self.runs_dir, self._recorded = runs_dir, recorded
         self._handles: dict[str, RunHandle] = {}
 
     def handle(self, run: RunInfo) -> RunHandle | None:
         """Return the handle of a run that has its directory here, else None."""
         handle = self.handle_of(run.tags.get("qnb.run_id", ""))
         if handle is not None and not run.deleted and handle.directory.is_deleted:
-            handle.directory.set_deleted(False)  # MLflow has restored it
+            with contextlib.suppress(QnbError), handle.directory.changing():
+                if not self._recorded(
+                    run.run_id
+                ).deleted:  # `run` was read before it was deleted, or MLflow restored it
+                    handle.directory.set_deleted(False)
         return handle
 
     def handle_of(self, run_id: str) -> RunHandle | None:

@@ -56,6 +56,8 @@ class PoolClient:
     def resume(self, directory: RunDir, *, attempt: int, after: int) -> None:
         """Have a run that is over go on; who dies in the middle of it leaves the rest to the owner.
 
+        Called with the run's lock held (`qnb.rundir.RunDir.changing`).
+
         Parameters
         ----------
         directory : RunDir

@@ -115,7 +115,7 @@ class Owner:
         """Queue a run, or take it over from an owner that is gone."""
         state = load_state(ticket.run.path)
         if state.is_over and state.seq == ticket.after:  # who asked for it to go on may have died
-            with self._place.tickets.locked():
+            with ticket.run.lock(), self._place.tickets.locked():
                 go_on(ticket.run, ticket.after)
             state = load_state(ticket.run.path)
         if state.is_over or not ticket.run.path.is_dir():

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable
@@ -91,17 +92,18 @@ def supervise(process: Watched, directory: RunDir, limits: Limits, idle: Callabl
 
 def write_stopped(directory: RunDir, reason: str, *, interrupted: bool = False, sync: bool = True) -> None:
     """Write the ending of a run that its process did not write; `sync` has the disk confirm it."""
-    if last_status(directory.path) in OVER:
-        return
-    with JournalWriter(directory.path, sync=sync) as journal:
-        journal.append(RunStopped(reason=reason, resumable=directory.has_checkpoint, interrupted=interrupted))
-    directory.write_result({"status": "interrupted" if interrupted else "stopped", "message": reason})
+    with contextlib.suppress(FileNotFoundError), directory.lock():  # unless somebody removed or moved it
+        if last_status(directory.path) in OVER:
+            return
+        with JournalWriter(directory.path, sync=sync) as journal:
+            journal.append(RunStopped(reason=reason, resumable=directory.has_checkpoint, interrupted=interrupted))
+        directory.write_result({"status": "interrupted" if interrupted else "stopped", "message": reason})
 
 
 def go_on(directory: RunDir, after: int) -> None:
     """Have a run that ended with event number `after` wait once more; nothing happens when it does already.
 
-    Called with the lock of the tickets held (`TicketBox.locked`), after the run's ticket was written.
+    Called with the locks of the run and of the tickets held (`TicketBox.locked`), after its ticket was written.
     """
     state = load_state(directory.path)
     if not state.is_over or state.seq != after:

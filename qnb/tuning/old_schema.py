@@ -125,6 +125,7 @@ def run_pipeline(
             raise StudyError(f"stage {number} of the pipeline has no complete trial; its log says why")
         winners.append((number, plan, best))
         local = folder / f"{number}_{_class_of(plan.task.model)}" / "local_best_params.json"
+        local.parent.mkdir(exist_ok=True)
         write_atomically(local, json.dumps(_best(plan, best), indent=1))
     objective = plans[0].spec.objectives[0]
     number, plan, best = _winner(winners, objective)

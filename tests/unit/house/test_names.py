@@ -19,6 +19,7 @@ from qnb.expr.evaluate import evaluate
 from qnb.expr.rows import Rows
 from qnb.names import checked_name, checked_path, is_device, wrong_with
 from qnb.panels.browser_rows import Rows as BrowserRows
+from qnb.recorder.browse import RunIndex
 from qnb.recorder.memory import MemoryStore
 from qnb.recorder.recorder import Recorder
 from qnb.recorder.spool import Spool
@@ -187,7 +188,7 @@ def test_ids_of_runs_from_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "request.json").write_text("{}")
     for run_id in ("..", "../runs", "", "a/b"):
-        assert BrowserRows(tmp_path / "runs").handle_of(run_id) is None
+        assert BrowserRows(tmp_path / "runs", RunIndex("memory:").run).handle_of(run_id) is None
     with pytest.raises(RecorderError, match=r"the run '../x' cannot name a file"):
         Spool(tmp_path, run_id="../x", uri="memory:")
 

@@ -18,6 +18,7 @@ from qnb.ongoing import last_status, ongoing_runs
 from qnb.panels.browser_rows import COLUMNS, Rows
 from qnb.pool.tickets import Ticket
 from qnb.pool.watch import write_stopped
+from qnb.recorder.browse import RunIndex
 from qnb.rundir import RunDir, create_run, find_run_dir, list_run_dirs
 from qnb.session import Session
 from qnb.state import load_state
@@ -93,7 +94,10 @@ def test_long_run_is_seen_behind_many_short_ones_and_finished_ones_are_not_folde
     spent = time.process_time() - began
     assert [h.name for h in going] == ["waits", "long"]
     assert spent < 30 * fold, "121 journals were folded"
-    assert {r["name"] for r in Rows(session.settings.runs_dir).waiting(set(), COLUMNS)} == {"waits", "long"}
+    assert {r["name"] for r in Rows(session.settings.runs_dir, RunIndex("memory:").run).waiting(set(), COLUMNS)} == {
+        "waits",
+        "long",
+    }
 
 
 def test_run_that_is_over_is_not_looked_at_again_unless_it_has_a_ticket(tmp_path: Path) -> None:

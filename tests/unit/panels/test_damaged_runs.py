@@ -42,7 +42,7 @@ def _damage(directory: RunDir, damage: str | None) -> None:
     path.unlink()
     if damage is None:
         long_ago = time.time() - MAKING - 60
-        os.utime(directory.path, (long_ago, long_ago))
+        os.utime(directory.path / "task.yaml", (long_ago, long_ago))
     else:
         path.write_bytes(damage.encode("utf-8", "surrogateescape"))
 
@@ -75,7 +75,7 @@ def test_it_is_shown_as_damaged_and_stops_nothing(
 
 def test_a_folder_that_is_being_made_is_no_damaged_run(settings: Settings) -> None:
     ours = _run(settings, "ours", None)
-    os.utime(ours.path)
+    os.utime(ours.path / "task.yaml")
     (settings.runs_dir / "notes").mkdir()
     (settings.runs_dir / "read.me").touch()
     assert list_run_dirs(settings.runs_dir) == []
