@@ -24,7 +24,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from .output import LINE_LIMIT, bounded
 
-__all__ = ["FanOut"]
+__all__ = ["LAST_WAIT", "FanOut"]
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
@@ -33,6 +33,7 @@ RETRY = 0.5
 PATIENCE = 1.0
 """Seconds that who emits waits for the disk; after that nobody does, until it has caught up."""
 LAST_WAIT = 5.0
+"""Seconds that a shell or notebook waits at the end of a run: for room on the disk, for a view that blocks."""
 
 
 class _Line(Protocol[E_co]):

@@ -53,6 +53,8 @@ class ResourceSampler:
                         cpu=process.cpu_percent(), memory=private_memory(process.pid), gpu=gpu, gpu_memory=gpu_memory
                     )
                 )  # fmt: skip
+            except OSError:  # too many open files, for now
+                continue
             except psutil.Error:
                 return
 

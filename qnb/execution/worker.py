@@ -29,7 +29,7 @@ from ..recorder.uris import masked
 from ..rundir import TIME_LIMIT, Request, RunDir
 from ..task.modules import user_modules
 from .execute import Outcome, run_task
-from .fan_out import FanOut
+from .fan_out import LAST_WAIT, FanOut
 from .logs import logs_as_events
 from .output import output_as_log
 from .resources import ResourceSampler
@@ -39,8 +39,6 @@ __all__ = ["Place", "busy", "execute_run", "main", "settle_recorder"]
 
 STOP_POLL = 0.1
 ROOM_POLL = 0.5
-LAST_WAIT = 5.0
-"""Seconds that a shell or notebook waits for room on the disk at the end of a run."""
 _going: set[object] = set()
 _going_lock = threading.Lock()
 

@@ -18,6 +18,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from ..config import Settings
 from ..errors import ConfigError, StudyError
+from ..execution.fan_out import LAST_WAIT, FanOut
 from ..files import write_atomically
 from . import events as ev
 from .attributes import trial_attributes, verdict_attributes
@@ -70,7 +72,7 @@ class StudyEngine:
     directory : StudyDir
         The study.
     listeners : callables
-        Called with every event after the file has it; ``recall``, where a listener has it, with those of before.
+        Called with every event, in a thread of their own; ``recall``, where a listener has it, with those of before.
     waits : bool
         Whether a pause waits for somebody to go on (a manager in the background), or ends the study for now.
     stop : callable
@@ -130,20 +132,21 @@ class StudyEngine:
                 recall = getattr(listener, "recall", None)
                 if recall is not None:
                     recall(event)
-        self._log = ev.EventLog(self._directory.path)
-        try:
-            self._search = Search(self._spec, self._plan.space, self._directory.path, self._directory.study_id)
-            self._reconcile()
-            self._keeper = Keeper(
-                self._directory.path, self._plan, self._settings, self._directory.study_id,
-                lambda text: self._emit(ev.StudyLog(text=text, level="warning")),
-            )  # fmt: skip
-            return self._managed(request.name)
-        except (StudyError, ConfigError) as error:
-            self._emit(ev.StudyEnded(status="failed", message=str(error)))
-            raise
-        finally:
-            self._log.close()
+        log = ev.EventLog(self._directory.path)
+        with closing(log), FanOut[ev.StudyEvent](log, self._listeners, line=ev.StudyLog) as self._fan:
+            try:
+                self._search = Search(self._spec, self._plan.space, self._directory.path, self._directory.study_id)
+                self._reconcile()
+                self._keeper = Keeper(
+                    self._directory.path, self._plan, self._settings, self._directory.study_id,
+                    lambda text: self._emit(ev.StudyLog(text=text, level="warning")),
+                )  # fmt: skip
+                return self._managed(request.name)
+            except (StudyError, ConfigError) as error:
+                self._emit(ev.StudyEnded(status="failed", message=str(error)))
+                raise
+            finally:  # on a full disk events wait for room, in the background as long as it takes
+                self._fan.catch_up(None if self._waits else LAST_WAIT, self._stop_asked)
 
     def _managed(self, name: str) -> StudyState:
         import os
@@ -181,8 +184,11 @@ class StudyEngine:
             for request in ("stop", "pause"):
                 self._directory.withdraw(request)
         self._keeper.finish(self.state, status)
+        try:
+            self._write_outcome(status)
+        except OSError as error:
+            self._emit(ev.StudyLog(text=f"the outcome cannot be written: {error}", level="error"))
         self._emit(ev.StudyEnded(status=status, message=message))
-        self._write_outcome(status)
         self._search.close()
 
     def _reconcile(self) -> None:
@@ -197,7 +203,7 @@ class StudyEngine:
     def _loop(self, crew: Crew) -> str:
         deadline = None if self._spec.timeout is None else time.monotonic() + self._spec.timeout
         while True:
-            if self._stop() or self._directory.asked("stop"):
+            if self._stop_asked():
                 self._directory.withdraw("stop")
                 return "stopped"  # what is running stays so in the storage and is taken up again on resume
             late = deadline is not None and time.monotonic() > deadline
@@ -411,11 +417,12 @@ class StudyEngine:
         }  # fmt: skip
         write_atomically(self._directory.path / "verdict.json", json.dumps(outcome, indent=1, default=str))
 
+    def _stop_asked(self) -> bool:
+        return self._stop() or self._directory.asked("stop")
+
     def _emit(self, event: ev.StudyEvent) -> None:
-        self._log(event)
         self.state.apply(event)
-        for listener in self._listeners:
-            listener(event)
+        self._fan(event)
 
 
 def manage(directory: StudyDir, **options: Any) -> StudyState:

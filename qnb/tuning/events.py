@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import time
@@ -185,10 +186,20 @@ class EventLog:
             os.ftruncate(self._fd, whole)
 
     def __call__(self, event: StudyEvent) -> None:
-        """Write an event with one call, so that readers see whole lines."""
+        """Write an event with one call, so that readers see whole lines.
+
+        Raises
+        ------
+        OSError
+            When the disk is full; nothing of the line is left behind.
+        """
         data: dict[str, Any] = {"event": type(event).__name__}
         data |= {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
-        os.write(self._fd, json.dumps(plain(data), separators=(",", ":"), ensure_ascii=True).encode() + b"\n")
+        line = json.dumps(plain(data), separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
+        start = os.fstat(self._fd).st_size
+        if os.write(self._fd, line) < len(line):
+            os.ftruncate(self._fd, start)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "events.ndjson")
 
     def close(self) -> None:
         """Flush to the disk and close."""

@@ -8,7 +8,10 @@ running, which are run again anyway.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,9 @@ from typing import Any
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileSymlinkLock
 
 __all__ = ["TrialWiseJournal"]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+ROOM_POLL = 0.5
 
 
 class TrialWiseJournal(BaseJournalBackend):
@@ -37,14 +43,33 @@ class TrialWiseJournal(BaseJournalBackend):
         return self._file.read_logs(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write entries, and wait for the disk where one of them ends a trial."""
-        if any("datetime_complete" in log for log in logs):
-            self._file.append_logs(logs)
-            return
-        text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        self._lock.acquire()
-        try:
-            with self._path.open("ab") as file:
-                file.write(text.encode("utf-8"))
-        finally:
-            self._lock.release()
+        """Write entries, and wait for the disk where one of them ends a trial.
+
+        A disk that is full is waited for as long as the study is not asked to stop.
+        """
+        text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode("utf-8")
+        sync = any("datetime_complete" in log for log in logs)
+        while True:
+            try:
+                self._lock.acquire()
+                try:
+                    self._append(text, sync=sync)
+                finally:
+                    self._lock.release()
+                return
+            except OSError as error:
+                if error.errno not in NO_ROOM or self._path.with_name("stop").exists():
+                    raise
+                time.sleep(ROOM_POLL)
+
+    def _append(self, text: bytes, *, sync: bool) -> None:
+        with self._path.open("ab", buffering=0) as file:
+            start = file.tell()
+            try:
+                if file.write(text) < len(text):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+                if sync:
+                    os.fsync(file.fileno())
+            except OSError:
+                file.truncate(start)
+                raise

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from ..config import Settings, use_settings
@@ -73,27 +74,26 @@ def main(argv: list[str] | None = None) -> int:
 def _evaluate(evaluator: Evaluator, job: Job, wire: _Wire, directory: StudyDir, settings: Settings) -> Done:
     began = time.perf_counter()
     path = directory.trial_log(job.trial)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
 
-        def log(text: str) -> None:
-            file.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    def log(text: str) -> None:
+        with suppress(OSError), path.open("ab", buffering=0) as file:  # a full disk must not end a trial that logs
+            file.write(f"{time.strftime('%H:%M:%S')} {text}\n".encode("utf-8", "replace"))
 
-        def emit(event: Event) -> None:
-            if isinstance(event, LogLine):
-                log(event.text)
+    def emit(event: Event) -> None:
+        if isinstance(event, LogLine):
+            log(event.text)
 
-        def report(step: int, value: float, of: int) -> bool:
-            return wire.ask(Report(job.trial, job.fold, step, value, of))
+    def report(step: int, value: float, of: int) -> bool:
+        return wire.ask(Report(job.trial, job.fold, step, value, of))
 
-        try:
-            with logs_as_events(emit, level=settings.logging_level, alone=True):
-                return evaluator.run(job, report, log)
-        except Exception as error:  # noqa: BLE001 - the worker's boundary: a trial may raise anything
-            log(traceback.format_exc())
-            kind, text = failure_of(error)
-            seconds = {"total": time.perf_counter() - began}
-            return Done(job.trial, job.fold, "failed", seconds=seconds, error=kind, message=text)
+    try:
+        with logs_as_events(emit, level=settings.logging_level, alone=True):
+            return evaluator.run(job, report, log)
+    except Exception as error:  # noqa: BLE001 - the worker's boundary: a trial may raise anything
+        log(traceback.format_exc())
+        kind, text = failure_of(error)
+        seconds = {"total": time.perf_counter() - began}
+        return Done(job.trial, job.fold, "failed", seconds=seconds, error=kind, message=text)
 
 
 if __name__ == "__main__":

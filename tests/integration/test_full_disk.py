@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,10 @@ from qnb.events import LogLine
 from qnb.handle import RunHandle
 from qnb.journal import read_journal
 from qnb.session import Session
+from qnb.tuning.handle import StudyHandle
+from qnb.tuning.manager import start_manager
+from qnb.tuning.open import open_study
+from qnb.tuning.plan import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
@@ -185,3 +190,33 @@ def test_training_that_ends_on_a_full_disk_is_told_when_there_is_room(small_disk
     assert started.run.directory.result()["status"] == "failed"  # type: ignore[index]
     assert list(started.run.state.curves["train.l2"].steps) == list(range(1, 151))
     started.close()
+
+
+STUDY = """\
+market: demo:instruments=40,years=4
+model: {lightgbm: {learning_rate: !loguniform [0.02, 0.3], num_boost_round: 20}}
+features: {MOM: "$close/Ref($close, 5) - 1"}
+study: {trials: 6, jobs: 1, threads: 1}
+"""
+
+
+def test_study_on_a_full_disk_goes_on_when_there_is_room(small_disk: Path) -> None:
+    settings = Settings.from_env().with_(work_dir=small_disk)
+    directory = open_study(load_study(STUDY, name="s", base_dir=small_disk), settings)
+    start_manager(directory)
+    handle = StudyHandle(directory)
+    until(lambda: handle.state.done >= 1, what="a trial has ended")
+    ballast = fill(small_disk)
+    time.sleep(3)
+    assert directory.is_managed()
+    ballast.unlink()
+
+    def over() -> bool:
+        directory.withdraw("pause")  # three trials that found no room have it wait for somebody
+        return handle.is_over
+
+    until(over, what="it has ended")
+    assert handle.status == "finished", handle.state.message
+    lines = (directory.path / "events.ndjson").read_text(encoding="utf-8").splitlines()
+    ended = [event["trial"] for event in map(json.loads, lines) if event["event"] == "TrialEnded"]
+    assert sorted(ended) == list(range(6))
