@@ -162,9 +162,8 @@ class Exchange:
         return self.spec.impact_cost * (value / total) ** 2
 
     def _affordable(self, cash: float, price: float, rate: float) -> float:
+        """Return the shares that `cash` pays with their cost; it is no less than the least cost."""
         least = self.spec.min_cost
-        if cash < least:
-            return 0.0
         if rate > 0 and cash >= least / rate + least:
             return cash / (1 + rate) / price
         return (cash - least) / price

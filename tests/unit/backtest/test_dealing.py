@@ -81,6 +81,21 @@ def test_a_buy_with_hardly_any_cash(deal: Any) -> None:
     assert free.value + free.cost == pytest.approx(1000)
 
 
+@pytest.mark.parametrize(
+    ("cash", "amount"),
+    [
+        (9.99, 0),  # less than the cost of what was asked for: nothing, though a part could be paid
+        (10.01, 0.501),  # the least cost counts
+        (5001, 499.6),  # in between the share would be less than the least cost, that of the whole is more
+        (5009, 5009 / 10.01),  # from 5 / 0.001 + 5 on the share is the cost
+    ],
+)
+def test_what_cash_affords_at_the_thresholds(deal: Any, cash: float, amount: float) -> None:
+    fill = deal(BUY, 1000, cash=cash, trade_unit=None)
+    assert fill.amount == pytest.approx(amount, rel=1e-9)
+    assert fill.value + fill.cost == pytest.approx(cash if amount else 0, rel=1e-9)
+
+
 def test_a_whole_holding_is_sold_without_rounding(deal: Any) -> None:
     fill = deal(SELL, 1234.5, holding=1234.5)
     assert (fill.amount, fill.reason) == (1234.5, "")

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from qnb.backtest import BUY, SELL, Decision, Order, Quotes, load_quotes
+from qnb.backtest.portfolio import Portfolio
 from qnb.backtest.strategies.topk_dropout import TopkDropoutStrategy
 from qnb.errors import BacktestError, RunStopped
 
@@ -104,6 +105,21 @@ def test_proceeds_settle_on_the_next_day(market: Any) -> None:
     assert later.orders["reason"].tolist() == ["entered", "entered", "no_cash"]
 
 
+@pytest.mark.parametrize(("mode", "bought", "cash"), [("strict", 49.9, [1, 1]), ("compat", 50.0, [0, -1])])
+def test_a_sell_that_costs_more_than_it_brings_is_paid_at_once(
+    market: Any, mode: str, bought: float, cash: list[float]
+) -> None:
+    """Its proceeds of 4 less the least cost of 5; were they settled a day late, that money could be spent meanwhile."""
+    bench = market(np.full((3, 2), 10.0), names="AB")
+    orders = {1: [("A", SELL, 0.4), ("B", BUY, bought)]}
+    account = {"cash": 505 if mode == "compat" else 506, "A": {"amount": 0.4, "price": 10}}
+    result = bench.run(np.ones((3, 2)), Script(orders), account=account, settle_type="cash", min_cost=5.0, mode=mode)
+    sold, got = result.orders.iloc[0], result.orders.iloc[1]
+    assert (sold["value"], sold["cost"]) == pytest.approx((4, 5))
+    assert got["executed"] == pytest.approx(bought)
+    assert result.report["cash"].tolist()[1:] == pytest.approx(cash)
+
+
 def test_in_parallel_buys_come_before_sells(market: Any) -> None:
     bench = market(np.full((3, 2), 10.0))
     orders = {1: [("A", BUY, 100.0)], 2: [("A", SELL, 100.0), ("B", BUY, 100.0)]}
@@ -119,6 +135,15 @@ def test_buying_more_of_a_holding_and_selling_a_part(market: Any) -> None:
     assert result.positions["amount"].tolist() == pytest.approx([10, 15, 9])
     assert result.positions["count_day"].tolist() == [1, 2, 3]
     assert result.report["cash"].tolist() == pytest.approx([1000, 900, 845, 917])
+
+
+def test_a_second_buy_leaves_the_last_price_seen_and_the_days_held() -> None:
+    portfolio = Portfolio(100.0, 2)
+    portfolio.put(1, 10.0, 5.0)
+    portfolio.end_of_day(np.array([1.0, 6.0]))
+    portfolio.put(1, 10.0, 7.0)
+    assert (portfolio.amount[1], portfolio.price[1], portfolio.count[1]) == (20.0, 6.0, 1)
+    assert portfolio.value() == 220.0
 
 
 def test_initial_holdings(market: Any) -> None:

@@ -140,6 +140,18 @@ def test_a_rolling_operator_is_what_it_says_in_each_window(market: MemorySource,
 
 
 @pytest.mark.parametrize("n", [5, 20])
+@pytest.mark.parametrize(("spread", "known"), [(1.9e-5, False), (2.1e-5, True), (6e-5, True)])
+def test_r_squared_is_known_from_a_standard_deviation_of_2e_5_on(
+    calendar: np.ndarray, n: int, spread: float, known: bool
+) -> None:
+    pattern = np.tile([0.0, 1.0, 2.0, 1.0, 3.0], 8)
+    x = (pattern * spread / pattern[:n].std(ddof=1)).astype(np.float32)
+    found = columns(MemorySource(calendar, {"AA": {"close": (0, x)}}), f"Rsquare($close,{n})")
+    last = found[f"Rsquare($close,{n})"]["AA"][-1]
+    assert last == pytest.approx(line(x[-n:].astype(np.float64))[1], rel=1e-4) if known else np.isnan(last)
+
+
+@pytest.mark.parametrize("n", [5, 20])
 def test_r_squared_is_masked_where_nothing_varies(market: MemorySource, n: int) -> None:
     found = columns(market, "$close", f"Rsquare($close,{n})", f"Rsquare($close*0+1,{n})")
     for symbol, x in found["$close"].items():

@@ -123,11 +123,49 @@ def test_as_many_at_a_time_as_are_allowed_and_they_share_the_threads(gate: Gate,
     pool.close()
 
 
-def test_waiting_run_that_was_stopped_never_starts(gate: Gate, tmp_path: Path) -> None:
+def test_threads_are_shared_with_those_that_wait_and_could_go_at_once(gate: Gate, tmp_path: Path) -> None:
+    pool = pool_of(gate, threads=6)
+    pool.submit(ticket(tmp_path, "a"))
+    soon(lambda: gate.begun == ["a"])
+    for name in "bc":
+        pool.submit(ticket(tmp_path, name))
+    pool.configure(PoolSettings(workers=3, threads=6))
+    pool.submit(ticket(tmp_path, "d"))
+    soon(lambda: sorted(gate.begun) == ["a", "b", "c"])
+    assert [limits.threads for limits in gate.limits] == [6, 2, 2]
+    gate.open.set()
+    pool.close()
+
+
+def test_a_run_that_was_taken_over_holds_a_place_and_its_share_of_the_threads(gate: Gate, tmp_path: Path) -> None:
+    before = Gate()
+    pool = pool_of(gate, workers=1)
+    pool.adopt(ticket(tmp_path, "old"), before)
+    soon(lambda: before.begun == ["old"])
+    assert pool.going() == {"old"}
+    pool.submit(ticket(tmp_path, "a"))
+    soon(pool.slots)
+    time.sleep(0.05)  # for a slot that took it all the same
+    assert gate.begun == []
+    pool.configure(PoolSettings(workers=2, threads=4))
+    soon(lambda: gate.begun == ["a"])
+    assert gate.limits[0].threads == 2
+    pool.submit(ticket(tmp_path, "b"))
+    before.open.set()
+    soon(lambda: sorted(gate.begun) == ["a", "b"])
+    gate.open.set()
+    pool.close()
+
+
+def test_waiting_run_that_was_stopped_never_starts(gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though nobody looked at the queue since."""
+    monkeypatch.setattr(queue, "STOP_POLL", 600.0)
     pool = pool_of(gate)
     first, second = ticket(tmp_path, "a"), ticket(tmp_path, "b")
     pool.submit(first)
+    soon(lambda: gate.begun == ["a"])
     pool.submit(second)
+    time.sleep(3 * queue.STOP_PAUSE)  # until it was looked at, when it came
     second.run.ask_to_stop()
     gate.open.set()
     soon(lambda: load_state(second.run.path).status == "stopped")
@@ -240,6 +278,25 @@ def test_run_without_a_worker_for_want_of_room_waits_for_room(
     room.set()
     soon(lambda: load_state(tmp_path / "a").status == "finished")
     assert gate.limits[-1].attempt == 1
+    pool.close()
+
+
+def test_crash_of_a_run_that_was_asked_to_stop_is_not_tried_again(gate: Gate, tmp_path: Path) -> None:
+    run = ticket(tmp_path, "a", retries=3)
+    crash = Crash("died", again=True)
+
+    class Stopped(Gate):
+        def run(self, directory: RunDir, limits: Limits) -> Crash | None:
+            directory.ask_to_stop()
+            self.begun.append(directory.run_id)
+            return crash
+
+    stopped = Stopped()
+    pool = pool_of(stopped)
+    pool.submit(run)
+    soon(lambda: load_state(run.run.path).is_over)
+    assert stopped.begun == ["a"]
+    assert not any(isinstance(entry.event, RunRetried) for entry in read_journal(run.run.path))
     pool.close()
 
 

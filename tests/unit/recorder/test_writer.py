@@ -131,6 +131,31 @@ def test_a_store_that_comes_back_gets_everything_in_order(
     assert caplog.text.count("nobody answers") == 1
 
 
+def test_an_outage_while_a_refused_batch_is_halved_writes_nothing_twice(tmp_path: Path) -> None:
+    class Leaving(Place):
+        """Goes away before the `last`th call."""
+
+        last = 0
+
+        def __call__(self, entries: Sequence[Entry]) -> None:
+            self.away = self.calls + 1 == self.last
+            super().__call__(entries)
+
+    names = ["a", "b", "bad", "c", "d", "e", "bad", "f"]
+    for last in range(1, 14):
+        leaving = Leaving()
+        leaving.last = last
+        one = Spool(tmp_path / str(last), run_id="r1", uri="memory:x")
+        path, writer = one.path, Writer(leaving, spool=one, interval=600)
+        writer.put(points(*names))
+        writer._drain()
+        writer.put(points("g"))
+        with pytest.raises(RefusedError, match="2 entries were not written"):
+            writer.close()
+        assert leaving.names == ["a", "b", "c", "d", "e", "f", "g"], last
+        assert [e.name for e in read_spool(path)[1]] == ["bad", "bad"], last
+
+
 def test_a_store_that_stays_away_leaves_a_spool_file(place: Place, spool: Spool) -> None:
     place.away = True
     writer = Writer(place, spool=spool, interval=60)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from qnb.data.reweighter import Reweighter
 from qnb.errors import ConfigError, DivergedError, ModelError, RunStopped
@@ -233,6 +234,20 @@ def test_accumulated_batches_are_one_large_batch(data: SyntheticDataset) -> None
     one = small(batch_size=rows // 4 * 4, **sizes).fit(data, context=watched()[0])
     for a, b in zip(small_batches.network_.parameters(), one.network_.parameters(), strict=True):  # type: ignore[union-attr]
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("accumulate", "steps"), [(3, 2), (4, 1), (1000, 1)])
+def test_batches_that_are_left_over_at_the_end_of_a_round_make_a_step(
+    data: SyntheticDataset, accumulate: int, steps: int
+) -> None:
+    four = -(-len(data.sample("train", data_key="learn")) // 4)
+    made: list[Any] = []
+    hook = register_optimizer_step_post_hook(lambda *step: made.append(step))
+    try:
+        small(batch_size=four, accumulate=accumulate, n_epochs=1).fit(data, context=watched()[0])
+    finally:
+        hook.remove()
+    assert len(made) == steps
 
 
 def test_gradients_are_limited(data: SyntheticDataset) -> None:

@@ -92,6 +92,18 @@ def test_overfitting_against_a_plain_loop() -> None:
     assert found.splits == 20
 
 
+def test_a_trial_without_variation_has_no_ratio_and_a_steady_one_the_best() -> None:
+    noise = np.random.default_rng(3).normal(size=(24, 3))
+    constant, steady = np.full((24, 1), 8.0), 5 + 0.01 * noise[:, :1]
+    own = overfitting(noise, blocks=4)
+    found = overfitting(np.hstack([noise, constant]), blocks=4)
+    assert own.degradation < 3 / 4, "or it would not show that the constant one wins"
+    assert found.degradation == pytest.approx((4 * own.degradation + 1) / 5), "the constant one is always the last"
+    found = overfitting(np.hstack([noise, constant, steady]), blocks=4)
+    assert (found.probability, found.splits) == (0.0, 6)
+    assert found.degradation == pytest.approx(5 / 6)
+
+
 def test_overfitting_of_noise_is_near_a_half_and_of_one_clear_winner_near_none() -> None:
     rng = np.random.default_rng(5)
     noise = np.mean([overfitting(rng.normal(size=(480, 20))).probability for _ in range(20)])
