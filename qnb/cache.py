@@ -8,6 +8,7 @@
    and computed again.
 4. Writing goes to a hidden file in the same folder that is renamed when all is well, under a lock of the key.
 5. Reading touches the description; when the cache grows beyond its bound, what was read longest ago goes first.
+   The file ``limit`` holds the bound of whose cache it is; `qnb data cache` sets it, lists and clears.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,11 @@ import numpy as np
 
 from .errors import CacheError
 
-__all__ = ["Cache", "CacheEntry", "digest"]
+__all__ = ["DEFAULT_LIMIT", "NOTE", "Cache", "CacheEntry", "digest"]
+
+DEFAULT_LIMIT = 20 * 2**30
+NOTE = "note"
+"""What a JSON value is, in words."""
 
 _LOG = logging.getLogger(__name__)
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -71,16 +76,42 @@ class Cache:
     root : Path
         Folder; made on first writing.
     max_bytes : int
-        Bound of the size on disk; what was used longest ago goes first.
+        Bound of the size on disk; what was used longest ago goes first. 0 for the one that `set_limit` keeps.
     """
 
-    def __init__(self, root: Path, max_bytes: int = 20 * 2**30) -> None:
+    def __init__(self, root: Path, max_bytes: int = 0) -> None:
         self.root = Path(root)
-        self.max_bytes = max_bytes
+        self._max_bytes = max_bytes
         self._sums: dict[int, _Words] = {}  # of arrays that are being written, by identity
 
     def __repr__(self) -> str:
         return f"Cache({str(self.root)!r})"
+
+    @property
+    def max_bytes(self) -> int:
+        """Bound of the size on disk."""
+        if self._max_bytes:
+            return self._max_bytes
+        try:
+            return int((self.root / "limit").read_text("ascii"))
+        except (OSError, ValueError):
+            return DEFAULT_LIMIT
+
+    def set_limit(self, size: int) -> None:
+        """Keep a bound for all who use this folder, 0 for `DEFAULT_LIMIT`; what is too much goes at once.
+
+        Raises
+        ------
+        CacheError
+            The folder cannot be written.
+        """
+        with _translated(self.root, 0):
+            self.root.mkdir(parents=True, exist_ok=True)
+            if size:
+                _write_text(self.root / "limit", str(size))
+            else:
+                (self.root / "limit").unlink(missing_ok=True)
+            self._make_room(0)
 
     def get_array(self, key: str) -> np.ndarray | None:
         """Return an array, memory-mapped and read-only, or None where there is none or it is corrupted."""
@@ -234,7 +265,7 @@ class Cache:
             try:
                 stat = note.stat()
                 size = stat.st_size
-                label = ""
+                label = NOTE
                 if not note.name.endswith(".value.json"):
                     size += note.with_suffix(".npy").stat().st_size
                     label = json.loads(note.read_text("utf-8")).get("label", "")
@@ -254,16 +285,24 @@ class Cache:
         for path in (note, data, self._json(key)):
             path.unlink(missing_ok=True)
 
-    def clear(self) -> int:
-        """Remove all entries and what interrupted writers left behind; returns the bytes freed.
+    def clear(self, wanted: Callable[[CacheEntry], bool] | None = None) -> int:
+        """Remove the entries that are `wanted`, by default all and what interrupted writers left; returns bytes freed.
 
         Arrays that are in use stay readable until they are closed.
+
+        Raises
+        ------
+        CacheError
+            The folder cannot be written.
         """
-        freed = self.size()
-        for pattern in ("*.json", "*.npy", ".*.npy", ".*.part"):
-            for path in self.root.glob(pattern):
-                path.unlink(missing_ok=True)
-        return freed
+        found = [e for e in self.entries() if wanted is None or wanted(e)]
+        with _translated(self.root, 0):
+            for entry in found:
+                self.drop(entry.key)
+            for pattern in ("*.json", "*.npy", ".*.npy", ".*.part") if wanted is None else ():
+                for path in self.root.glob(pattern):
+                    path.unlink(missing_ok=True)
+        return sum(e.bytes for e in found)
 
     def _paths(self, key: str) -> tuple[Path, Path]:
         name = self._checked(key)

@@ -79,7 +79,7 @@ class Settings:
     cache_dir : Path
         Content-addressed cache and the demo market.
     cache_bytes : int
-        The cache is kept below this size, oldest use first out.
+        The cache is kept below this size, oldest use first out; 0 for what ``qnb data cache --limit`` says, or 20 GiB.
     threads : int
         Threads for kernels and models; default: the cores this process may use.
     custom_ops : tuple of class or str
@@ -94,7 +94,7 @@ class Settings:
     experiment: str = "Experiment"
     work_dir: Path = field(default_factory=Path.cwd)
     cache_dir: Path = field(default_factory=lambda: default_cache_dir())
-    cache_bytes: Natural = 20 * 2**30
+    cache_bytes: Natural = 0
     threads: Natural = field(default_factory=lambda: core_count())
     custom_ops: tuple[Any, ...] = ()
     logging_level: str = "INFO"

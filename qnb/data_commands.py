@@ -1,4 +1,4 @@
-"""``qnb data demo | import | check | info``."""
+"""``qnb data demo | import | check | info | cache``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .config import Settings
 from .errors import ConfigError, Problem
 
+if TYPE_CHECKING:
+    from .cache import CacheEntry
+
 __all__ = ["Meter", "run_data_command"]
 
 BAR = 30
+CACHE_ROWS = 20
 
 
 def run_data_command(options: argparse.Namespace, settings: Settings) -> int:
@@ -23,6 +30,7 @@ def run_data_command(options: argparse.Namespace, settings: Settings) -> int:
         "import": _import,
         "check": _check,
         "info": _info,
+        "cache": _cache,
     }
     return actions[options.action](options, settings)
 
@@ -132,6 +140,52 @@ def _info(options: argparse.Namespace, settings: Settings) -> int:
 
     print(store_info(Path(store_path(options.store, settings))).render())
     return 0
+
+
+def _cache(options: argparse.Namespace, settings: Settings) -> int:
+    """Limit, clear, or list; what is said of the limit and of the whole stands at the top."""
+    from .cache import NOTE
+    from .data.provider import open_cache
+
+    cache = open_cache(settings)
+    oldest = None if options.older is None else time.time() - options.older * 86400
+    pattern = (options.clear or "").lower()
+
+    def wanted(entry: CacheEntry) -> bool:
+        named = fnmatch(entry.label.lower(), f"*{pattern}*") or fnmatch(entry.key, f"{pattern}*")
+        return named and (oldest is None or entry.used < oldest)
+
+    if options.limit is not None:
+        cache.set_limit(int(options.limit * 2**30))
+    if options.clear is not None:
+        count = len(cache.entries())
+        freed = cache.clear(None if not pattern and oldest is None else wanted)
+        print(f"removed {_counted(count - len(cache.entries()))}, {_size(freed)}")
+    held = cache.entries()
+    total = sum(e.bytes for e in held)
+    print(f"{cache.root}: {_counted(len(held))}, {_size(total)} of at most {_size(cache.max_bytes)}")
+    if options.clear is not None or options.limit is not None:
+        return 0
+    arrays = [e for e in held if e.label != NOTE and wanted(e)]
+    shown = arrays if options.all else arrays[:CACHE_ROWS]
+    if shown:
+        print(f"\n{'last used':<16}  {'size':>8}  {'key':<8}  what")
+    for entry in shown:
+        when = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
+        print(f"{when}  {_size(entry.bytes):>8}  {entry.key[:8]}  {entry.label or 'an array'}")
+    rest = arrays[len(shown) :]
+    if rest:
+        print(f"and {_counted(len(rest))} more, {_size(sum(e.bytes for e in rest))}; --all lists them")
+    return 0
+
+
+def _counted(number: int) -> str:
+    return "1 entry" if number == 1 else f"{number:,} entries"
+
+
+def _size(number: int) -> str:
+    """Return a size in the units in which a limit is given, of 1024 each."""
+    return f"{number / 2**30:.1f} GB" if number >= 2**30 else f"{number / 2**20:.1f} MB"
 
 
 def _pairs(words: Sequence[str], option: str) -> dict[str, str]:

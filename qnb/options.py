@@ -174,7 +174,7 @@ def command_parser() -> argparse.ArgumentParser:
     tune.add_argument("--provider-uri", metavar="DIR", help="market data folder, instead of the one in the YAML")
     tune.add_argument("--quiet", "-q", action="store_true", help="print the result only")
 
-    data = commands.add_parser("data", help="market data: demo, import, check, info")
+    data = commands.add_parser("data", help="market data: demo, import, check, info, cache")
     _fill_data(data)
     return parser
 
@@ -318,7 +318,7 @@ def _fill_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clean", action="store_true", help="remove the folders of runs that were deleted, list none")
 
 
-def _fill_data(parser: argparse.ArgumentParser) -> None:
+def _fill_data(parser: _Parser) -> None:
     sub = parser.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
     demo = sub.add_parser("demo", help="make the embedded demo market and say where it is")
     demo.add_argument("--instruments", type=int, default=300, metavar="N", help="number of instruments; default 300")
@@ -357,6 +357,20 @@ def _fill_data(parser: argparse.ArgumentParser) -> None:
 
     info = sub.add_parser("info", help="what a store holds")
     info.add_argument("store", metavar="STORE", nargs="?", default="demo", help="folder, or demo")
+
+    cache = sub.add_parser("cache", help="what is kept of computed factors and prepared data: list, clear, limit")
+    cache.add_argument(
+        "--clear", nargs="?", const="", metavar="PATTERN",
+        help="remove all, or what a part of its description or the beginning of its key names; runs compute it again",
+    )  # fmt: skip
+    cache.add_argument("--older", type=float, metavar="DAYS", help="list or clear only what was not used for so long")
+    cache.add_argument(
+        "--limit", type=gigabytes, metavar="SIZE",
+        help="keep 8GB at most from now on, what was used longest ago goes first; 0 for the default of 20GB",
+    )  # fmt: skip
+    cache.add_argument("--all", action="store_true", help="list every entry, not only the twenty that were used last")
+    for action in sub.choices.values():
+        action.exits = parser.exits
 
 
 def namespace_to_dict(options: argparse.Namespace) -> dict[str, Any]:

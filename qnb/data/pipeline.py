@@ -37,6 +37,7 @@ FitMode: TypeAlias = Literal["fit_seq", "fit_ind", "load_state"]
 
 _VERSION = 1  # of the processors' arithmetic; a change makes cached results unreachable
 _IN_MEMORY = 1 << 20
+_LABEL = "columns after processors"
 _LOG = logging.getLogger(__name__)
 
 
@@ -184,7 +185,7 @@ class _Scratch:
             return np.empty(shape, dtype=np.float32)
         key = digest(self._address, "array", self._count)
         self._count += 1
-        context = self._cache.create_array(key, shape, np.float32)
+        context = self._cache.create_array(key, shape, np.float32, label=_LABEL)
         try:
             array = context.__enter__()
         except CacheError as error:
@@ -293,7 +294,7 @@ def _keep(cache: Cache, key: str, block: Block, scratch: _Scratch) -> tuple[str,
 
 
 def _put(cache: Cache, key: str, values: np.ndarray) -> None:
-    with cache.create_array(key, values.shape, values.dtype) as out:
+    with cache.create_array(key, values.shape, values.dtype, label=_LABEL) as out:
         out[...] = values
 
 

@@ -104,7 +104,7 @@ class QnbMagics(Magics):
 
     @line_magic
     def qdata(self, line: str) -> None:
-        """Market data: ``%qdata info [STORE]``, ``%qdata check``, ``%qdata demo``, ``%qdata import SOURCE STORE``.
+        """Market data: ``%qdata info [STORE]``, ``check``, ``demo``, ``import SOURCE STORE``, ``cache``.
 
         Takes what ``qnb data`` takes; without anything it says what the notebook's own store holds.
         """
