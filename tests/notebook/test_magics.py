@@ -140,10 +140,10 @@ def test_qdata_takes_what_qnb_data_takes(shell: InteractiveShell, monkeypatch: p
     folder = Path.cwd() / "cache"
     config.use_settings(config.current_settings().with_(cache_dir=folder))
     with capture_output() as captured:
-        shell.run_line_magic("qdata", "demo --instruments 6 --years 4")
+        shell.run_line_magic("qdata", "demo --instruments 12 --years 4")
         shell.run_line_magic("qdata", "cache --limit 3GB")
         shell.run_line_magic("qdata", "cache")
-    assert "6 instruments" in captured.stdout
+    assert "12 instruments" in captured.stdout
     assert captured.stdout.endswith(2 * f"{folder / 'arrays'}: 0 entries, 0.0 MB of at most 3.0 GB\n")
     with pytest.raises(UsageError, match="invalid choice: 'cash'"):
         shell.run_line_magic("qdata", "cash")
