@@ -16,7 +16,7 @@ from qnb.events import Event
 from qnb.journal import JournalWriter
 from qnb.ongoing import last_status, ongoing_runs
 from qnb.panels.browser_rows import COLUMNS, Rows
-from qnb.pool.tickets import Ticket
+from qnb.pool.tickets import Ticket, TicketBox
 from qnb.pool.watch import write_stopped
 from qnb.recorder.browse import RunIndex
 from qnb.rundir import RunDir, create_run, find_run_dir, list_run_dirs
@@ -98,6 +98,24 @@ def test_long_run_is_seen_behind_many_short_ones_and_finished_ones_are_not_folde
         "waits",
         "long",
     }
+
+
+def test_run_whose_submitter_is_gone_is_interrupted_unless_the_pool_is_answerable_for_it_by_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(Settings(work_dir=tmp_path))
+    run = new_run(tmp_path, "resumed")
+    request = json.loads((run.path / "request.json").read_text(encoding="utf-8"))
+    (run.path / "request.json").write_text(json.dumps(request | {"submitter": [2**22 + 1, 5.0]}), encoding="utf-8")
+    tickets = session.pool().place.tickets
+    with monkeypatch.context() as patch:  # its ticket comes after the first look at them
+        patch.setattr(TicketBox, "names", lambda box: frozenset())
+        tickets.put(Ticket(run.run_id, str(run.path)))
+        assert [h.name for h in session.going()] == ["resumed"]
+    assert [h.status for h in session.going()] == ["waiting"]
+    tickets.remove(run.run_id)
+    assert session.going() == []
+    assert load_state(run.path).status == "interrupted"
 
 
 def test_run_that_is_over_is_not_looked_at_again_unless_it_has_a_ticket(tmp_path: Path) -> None:
