@@ -105,8 +105,9 @@ def _left(scene: Scene) -> Iterator[str]:
                 FileLock(path).acquire(timeout=0).lock.release()
             except Timeout:
                 yield f"{path} is held"
-    for path in sorted(scene.tmp.glob("*qnb*")):
-        yield f"left in the temporary folder: {path.name}"
+    for path in sorted(scene.tmp.iterdir()):
+        if not path.name.startswith("torchinductor_"):  # of torch, for good
+            yield f"left in the temporary folder: {path.name}"
     for path in sorted(scene.work.rglob("*")):
         if HALF_WRITTEN.search(path.name):
             yield f"half written: {path.relative_to(scene.work)}"
