@@ -108,6 +108,9 @@ def _left(scene: Scene) -> Iterator[str]:
     for path in sorted(scene.tmp.iterdir()):
         if not path.name.startswith("torchinductor_"):  # of torch, for good
             yield f"left in the temporary folder: {path.name}"
+    for path in sorted(scene.settings.runs_dir.glob("*")):
+        if not (path / "request.json").exists():
+            yield f"no run: {path.relative_to(scene.work)}"
     for path in sorted(scene.work.rglob("*")):
         if HALF_WRITTEN.search(path.name):
             yield f"half written: {path.relative_to(scene.work)}"

@@ -136,15 +136,18 @@ class ShellUser(_InNotebook):
         """Begin."""
         name = random.Random(f"{self.played.seed}:{self.played.number}").choice(list(TASKS))
         (self.scene.work / f"{name}.yaml").write_text(TASKS[name])
-        self._process = self.scene.shell("run", f"{name}.yaml")
+        self._command = ("run", f"{name}.yaml")
+        self._process = self.scene.shell(*self._command)
 
     def victims(self) -> list[psutil.Process]:
         """Return the command."""
         return _living(self._process)
 
     def come_back(self) -> None:
-        """Look what became of it."""
+        """Look what became of it; type it again where it had not come as far as a run."""
         self.open()
+        if not self.scene.runs() and not _living(self._process):
+            self._process = self.scene.shell(*self._command)
 
     def close(self) -> None:
         """Leave the notebook; the command has ended."""
