@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["StudyHandle"]
 
 START_SECONDS = 60.0
+"""Time to begin that a study is given whose manager is not known."""
 
 
 class StudyHandle(Waiting):
@@ -74,12 +75,19 @@ class StudyHandle(Waiting):
         """``waiting``, ``running``, ``paused``, ``finished``, ``stopped``, ``failed``; ``interrupted`` after a kill."""
         state = self.state
         if state.ended is None and not self.directory.is_managed():
-            if state.status == "waiting" and time.time() - (state.last_event or self._born) < START_SECONDS:
+            if state.status == "waiting" and self._begins(state):
                 return "waiting"
             state = self.state  # it may have ended between the two looks
             if state.ended is None:
                 return "interrupted"
         return state.status
+
+    def _begins(self, state: StudyState) -> bool:
+        """Return whether a manager of the study loads its libraries, as far as is known."""
+        manager = self.directory.manager()
+        if manager is not None:
+            return manager.alive
+        return time.time() - (state.last_event or self._born) < START_SECONDS
 
     @property
     def is_over(self) -> bool:

@@ -29,6 +29,7 @@ def start_manager(directory: StudyDir) -> int:
             [sys.executable, "-m", "qnb.tuning.manager", str(directory.path)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=env,
         )  # fmt: skip
+    directory.note_manager(process.pid)
     process.returncode = 0  # it is nobody's child to wait for: no warning when this process forgets it
     return process.pid
 

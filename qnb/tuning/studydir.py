@@ -9,6 +9,7 @@
 ``logs/``          a log for each trial and worker
 ``work/``          bins and scores that trials share; removed when the study is finished
 ``stop``, ``pause`` requests of a user; ``lock`` is held by the one process that manages the study
+``manager.json``   the process that was started to manage it in the background
 ``verdict.json``   the outcome
 """
 
@@ -27,6 +28,7 @@ from typing import Any
 from ..config import Settings
 from ..errors import QnbError, StudyError, UnknownNameError
 from ..files import load_json, remove, write_atomically
+from ..machine import ProcessId, process_id
 from .events import EventLog, StudyWentOn
 from .plan import StudyPlan, plan_from_json, plan_to_json
 from .spec import StudySpec
@@ -134,11 +136,24 @@ class StudyDir:
 
     def go_on(self) -> None:
         """Take requests back and note that a new manager is on its way."""
-        self.withdraw("pause")
-        self.withdraw("stop")
+        for name in ("pause", "stop", "manager.json"):
+            self.withdraw(name)
         log = EventLog(self.path)
         log(StudyWentOn(anew=True))
         log.close()
+
+    def note_manager(self, pid: int) -> None:
+        """Note which process was started to manage the study; it holds the lock as soon as it has loaded."""
+        process = process_id(pid)
+        write_atomically(self.path / "manager.json", json.dumps({"pid": process.pid, "began": process.began}))
+
+    def manager(self) -> ProcessId | None:
+        """Return the process that was last started to manage the study; None where it is not known."""
+        try:
+            raw = load_json(self.path / "manager.json")
+            return ProcessId(int(raw["pid"]), float(raw["began"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
     def is_managed(self) -> bool:
         """Return whether a process manages the study now."""

@@ -73,7 +73,7 @@ def _recorder(run: RunHandle) -> Iterator[str]:
 def _study(study: StudyHandle, scene: Scene) -> Iterator[str]:
     try:
         assert_each_trial_once(study.directory, scene.uri, TRIALS)
-    except AssertionError as error:
+    except (AssertionError, ValueError) as error:  # the latter of a storage without a study
         yield f"{study.status}, {error or 'its trials are not once each in events, storage and store'}"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from qnb.config import Settings, use_settings
 from qnb.errors import ConfigError, StudyError
 from qnb.tuning.engine import manage
 from qnb.tuning.handle import StudyHandle
+from qnb.tuning.manager import start_manager
 from qnb.tuning.open import open_study
 from qnb.tuning.plan import load_study
 from qnb.tuning.state import StudyState
@@ -274,3 +278,22 @@ def test_a_study_of_noise_and_one_of_the_planted_signal_on_the_demo_market(setti
     noise = _run(settings, text + "label: Ref($close, -41)/Ref($close, -40) - 1\n", trials=12, jobs=2, name="noise")
     assert noise.verdict["kind"] == "noise", noise.verdict
     assert noise.verdict["trials"] == 12
+
+
+def test_manager_that_is_killed_before_it_began_is_told_at_once(settings: Settings) -> None:
+    plan = load_study(WORKFLOW, name="s", options={"trials": 2}, base_dir=settings.work_dir)
+    study = StudyHandle(open_study(plan, settings))
+    pid = start_manager(study.directory)
+    assert study.status == "waiting"
+    os.kill(pid, signal.SIGKILL)
+    manager = study.directory.manager()
+    assert manager is not None
+    assert manager.pid == pid
+    while manager.alive:
+        time.sleep(0.01)
+    assert study.status == "interrupted"
+    assert study.is_over
+    study.resume()
+    assert study.status in ("waiting", "running")
+    study.stop()
+    assert study.wait(120).status == "stopped"
