@@ -173,7 +173,7 @@ class DEnsembleModel(BaseModel):
                     self.members_.append(member)
             if number == count - 1:
                 break
-            curve = _loss_curve(member.model.booster_, part, context)
+            curve = _loss_curve(member.model, part, context)
             ensemble += o["sub_weights"][number] * curve.last
             loss = np.square(ensemble / sum(o["sub_weights"][: number + 1]) - train.y)
             if o["enable_sr"]:
@@ -210,7 +210,7 @@ class DEnsembleModel(BaseModel):
         self._require_fitted()
         sample = sample_of(dataset, segment, data_key="infer")
         x = columns_for(sample, self.feature_names_, model="this DEnsembleModel")
-        return scores(self._mean(x, (context or FitContext.quiet()).threads), sample.index)
+        return scores(self._mean(x, context or FitContext.quiet()), sample.index)
 
     def feature_importance(self, kind: str = "gain") -> pd.Series:
         """Return the mean importance of each feature over the models, largest first; see `LGBModel`."""
@@ -247,11 +247,11 @@ class DEnsembleModel(BaseModel):
         weights = self.options["sub_weights"][: len(self.members_)]
         return [(m, w / sum(weights)) for m, w in zip(self.members_, weights, strict=True)]
 
-    def _mean(self, x: np.ndarray, threads: int) -> np.ndarray:
+    def _mean(self, x: np.ndarray, context: FitContext) -> np.ndarray:
         total = np.zeros(len(x))
         for member, weight in self._weighted():
             part = x if len(member.columns) == x.shape[1] else np.ascontiguousarray(x[:, member.columns])
-            total += weight * member.model.booster_.predict(part, num_threads=threads)
+            total += weight * member.model.predict_arrays(part, context)
         return total
 
     def _gains(self, train: FitRows, rng: np.random.Generator, context: FitContext) -> np.ndarray:
@@ -261,7 +261,7 @@ class DEnsembleModel(BaseModel):
             rows = np.sort(rng.choice(len(rows), SHUFFLED_ROWS, replace=False))
         x, y, gain = train.x[rows], train.y[rows], np.zeros(train.x.shape[1])
         parts = [np.ascontiguousarray(x[:, m.columns]) for m in self.members_]
-        own = [w * m.model.booster_.predict(p, num_threads=context.threads) for (m, w), p in self._with(parts)]
+        own = [w * m.model.predict_arrays(p, context) for (m, w), p in self._with(parts)]
         loss = np.square(sum(own) - y)
         for feature in np.flatnonzero(self.feature_importance("split")[list(train.feature_names)].to_numpy()):
             context.check_stop()
@@ -273,7 +273,7 @@ class DEnsembleModel(BaseModel):
                     continue
                 kept = part[:, at[0]].copy()
                 part[:, at[0]] = kept[order]
-                changed += weight * member.model.booster_.predict(part, num_threads=context.threads)
+                changed += weight * member.model.predict_arrays(part, context)
                 part[:, at[0]] = kept
             growth = np.square(changed - y) - loss
             spread = growth.std()
@@ -305,15 +305,15 @@ class DEnsembleModel(BaseModel):
             raise ModelError(f"the ensemble in {folder} cannot be read: {error}") from error
 
 
-def _loss_curve(booster: Any, train: FitRows, context: FitContext) -> LossCurve:
+def _loss_curve(model: LGBModel, train: FitRows, context: FitContext) -> LossCurve:
     """Return how each row's loss develops over the first and the last tenth of the trees."""
-    trees = booster.current_iteration()
+    trees = model.booster_.current_iteration()
     some = max(1, trees // 10)
     pred, start, end = np.zeros(len(train)), np.zeros(len(train)), np.zeros(len(train))
 
     def add(first: int, count: int) -> None:
         context.check_stop()
-        part = booster.predict(train.x, start_iteration=first, num_iteration=count, num_threads=context.threads)
+        part = model.predict_arrays(train.x, context, start_iteration=first, num_iteration=count)
         np.add(pred, part, out=pred)
 
     for tree in range(some):

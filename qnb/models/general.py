@@ -46,7 +46,7 @@ class GeneralPTNN(TorchModel):
             options["scheduler_kwargs"] = training.get("scheduler_kwargs")
         super().__init__(**options)
         self.architecture = {"pt_model_uri": pt_model_uri, "pt_model_kwargs": dict(pt_model_kwargs or {})}
-        self.build()
+        self.check_network()
 
     def build(self) -> nn.Module:
         """Return the network."""

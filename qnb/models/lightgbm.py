@@ -20,14 +20,17 @@ from ..training.boosting import (
 from ..training.context import FitContext
 from ..training.model import BaseModel, write_atomically
 from ..training.samples import FitRows, fit_rows, has_segment, sample_of, scores
+from ..training.turns import Turns
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from ..data.protocols import Dataset
 
 __all__ = ["LGBModel"]
 
+_TURNS = Turns("LightGBM")
 THREADS = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 ROUNDS = (
     "num_iterations", "num_iteration", "n_iter", "num_tree", "num_trees", "num_round", "num_rounds", "nrounds",
@@ -199,8 +202,13 @@ class LGBModel(BaseModel):
         self._require_fitted()
         sample = sample_of(dataset, segment, data_key="infer")
         x = columns_for(sample, self.feature_names_, model="this LGBModel")
-        threads = (context or FitContext.quiet()).threads
-        return scores(self.booster_.predict(x, num_threads=threads), sample.index)
+        return scores(self.predict_arrays(x, context or FitContext.quiet()), sample.index)
+
+    def predict_arrays(self, x: np.ndarray, context: FitContext, **which: int) -> np.ndarray:
+        """Return the scores of rows that are at hand; `which` names iterations, see `lightgbm.Booster.predict`."""
+        threads = limited_threads(dict(self.params), THREADS, FitContext(threads=context.threads))
+        with _TURNS.take(threads, context):
+            return self.booster_.predict(x, num_threads=threads, **which)
 
     def feature_importance(self, kind: str = "gain") -> pd.Series:
         """Return the importance of each feature, largest first.
@@ -292,16 +300,17 @@ class LGBModel(BaseModel):
             callbacks.append(
                 lgb.early_stopping(watch.patience, first_metric_only=first_only, verbose=False, min_delta=min_delta)
             )
-        self.booster_ = lgb.train(
-            params,
-            data[0],
-            num_boost_round=watch.total - watch.first,
-            valid_sets=list(data),
-            valid_names=["train", "valid"][: len(data)],
-            feval=look,
-            init_model=self.booster_ if watch.first else None,
-            callbacks=callbacks,
-        )
+        with _TURNS.take(params["num_threads"], watch.context):
+            self.booster_ = lgb.train(
+                params,
+                data[0],
+                num_boost_round=watch.total - watch.first,
+                valid_sets=list(data),
+                valid_names=["train", "valid"][: len(data)],
+                feval=look,
+                init_model=self.booster_ if watch.first else None,
+                callbacks=callbacks,
+            )
 
     def _finish(self, watch: IterationWatch, context: FitContext) -> Self:
         kept = self.booster_.current_iteration()

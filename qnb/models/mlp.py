@@ -82,7 +82,7 @@ class DNNModelPytorch(TorchModel):
             "eval_train_metric": eval_train_metric,
             "init_model": init_model,
         }
-        self.build()
+        self.check_network()
 
     def arguments(self) -> Mapping[str, Any]:
         """Return the constructor's arguments."""

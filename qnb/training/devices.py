@@ -12,10 +12,12 @@ from typing import Any
 import torch
 
 from .context import FitContext
+from .turns import Turns
 
-__all__ = ["autocast", "choose_device", "choose_precision", "running_on", "seeded"]
+__all__ = ["autocast", "choose_device", "choose_precision", "running_on", "seeded", "undisturbed"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_TURNS = Turns("torch")
 
 
 def choose_device(gpu: int | str | None, context: FitContext) -> str:
@@ -37,12 +39,20 @@ def choose_device(gpu: int | str | None, context: FitContext) -> str:
 
 
 @contextmanager
-def running_on(threads: int, *, deterministic: bool = False) -> Iterator[None]:
-    """Limit torch to `threads` threads for a while, keep its freed memory, and restore both.
+def running_on(context: FitContext, *, deterministic: bool = False) -> Iterator[None]:
+    """Have torch alone for a while, with the context's threads; keep its freed memory, and restore both.
+
+    Threads and random numbers are the process's, so other runs in it wait for their turn.
 
     A network asks for the same tens of megabytes every batch. The C library would give them back to the system each
     time and get them page by page again, which costs up to half of a step, so it is told to keep them.
     """
+    with _TURNS.take(object(), context), _limited(context.threads, deterministic):
+        yield
+
+
+@contextmanager
+def _limited(threads: int, deterministic: bool) -> Iterator[None]:
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(max(1, threads))
     if deterministic:
@@ -61,6 +71,13 @@ def running_on(threads: int, *, deterministic: bool = False) -> Iterator[None]:
             libc.mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
             libc.mallopt(_M_TRIM_THRESHOLD, 128 * 1024)
             libc.malloc_trim(0)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep random numbers that are drawn meanwhile from those of the process and of other runs in it."""
+    with _TURNS.take(object(), FitContext.quiet()), torch.random.fork_rng(devices=[]):
+        yield
 
 
 @contextmanager

@@ -232,7 +232,7 @@ class TorchModel(BaseModel):
         if len(rows):
             options = replace(self.options, device=str(next(self.network_.parameters()).device))
             self._check_shape(self.network_, rows)
-            with running_on(context.threads):
+            with running_on(context):
                 found = predict_rows(
                     self.network_,
                     rows,
@@ -255,7 +255,7 @@ class TorchModel(BaseModel):
         name, windows = type(self).__name__, self._wants_windows(dataset)
         seed = _seed(self.training["seed"], context)
         options = replace(options, device=choose_device(self.training["GPU"], context), seed=seed)
-        with running_on(context.threads, deterministic=options.deterministic), seeded(seed):
+        with running_on(context, deterministic=options.deterministic), seeded(seed):
             shared: dict[str, Any] = {"reweighter": reweighter, "context": context, "model": name}
             train = fit_data(dataset, "train", windows=windows, **shared)
             valid = None
@@ -278,6 +278,25 @@ class TorchModel(BaseModel):
         watched = "" if np.isnan(outcome.best_value) else f", {self.options.metric}.valid {outcome.best_value:.6g}"
         context.log(f"the best {unit} is {outcome.best_round} of {outcome.rounds}{watched}")
         return self
+
+    def check_network(self) -> None:
+        """Build the network for its errors alone: without values, so that no random number is drawn.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be built.
+        """
+        import torch
+
+        from .devices import undisturbed
+
+        try:
+            with torch.device("meta"):
+                self.build()
+        except (ConfigError, RuntimeError):  # wrong, or one that cannot do without values
+            with undisturbed():
+                self.build()
 
     def _prepared(self, context: FitContext) -> nn.Module:
         """Return a new network with its first weights."""
@@ -351,7 +370,10 @@ class TorchModel(BaseModel):
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        network = self.build()
+        from .devices import undisturbed
+
+        with undisturbed():
+            network = self.build()
         try:
             network.load_state_dict(load((folder / "weights.safetensors").read_bytes()))
         except (OSError, SafetensorError, RuntimeError) as error:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from qnb.models._networks.gru import GRUModel
 from qnb.models._networks.localformer import Localformer
 from qnb.models._networks.transformer import Transformer
+from qnb.training.context import FitContext
 from qnb.training.devices import autocast, running_on
 
 ROWS, STEPS, FEATURES, HIDDEN, LAYERS = 800, 20, 20, 64, 2
@@ -50,7 +51,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.manual_seed(0)
     x, y = torch.randn(ROWS, STEPS, FEATURES), torch.randn(ROWS)
-    with running_on(options.threads):
+    with running_on(FitContext(threads=options.threads)):
         calls = {
             "ours": _step(GRUModel(FEATURES, HIDDEN, LAYERS), x, y),
             "torch.nn.GRU": _step(Plain(), x, y),

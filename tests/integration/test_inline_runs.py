@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,3 +72,35 @@ def test_a_run_asks_no_facade_where_its_data_is(session: config.Settings, monkey
     monkeypatch.setattr(DataFacade, "settings", property(asked))
     handle = qnb.run(RUN, progress=False)
     assert handle.status == "finished", handle.error
+
+
+ROUNDS = int(os.environ.get("QNB_INLINE_ROUNDS", "2"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300 + 60 * ROUNDS)
+def test_eight_runs_at_once_each_give_what_they_give_alone(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("inline_runs.py")
+    with (tmp_path / "errors.txt").open("w") as errors:
+        done = subprocess.run(
+            [sys.executable, str(script), str(ROUNDS)], stdout=subprocess.PIPE, stderr=errors, text=True, cwd=tmp_path
+        )
+    told = (tmp_path / "errors.txt").read_text(encoding="utf-8")
+    assert done.returncode == 0, told[-3000:]
+    found = json.loads(done.stdout)
+    print(f"{ROUNDS} rounds of eight runs: {found['seconds']} s")
+    for number, run in enumerate(found["alone"]):
+        mark, quarter = f"run{number}", number % 4
+        lines = [f"{mark} {what} {how}" for what in ("qnb", "other") for how in ("at once", "by a helper")]
+        warned = ["all warn", *(f"{mark} warns {how}" for how in ("at once", "by a helper"))]
+        assert run["status"] == "finished", run["error"]
+        assert run["told"] == sorted([*lines, *(f"UserWarning: {w}" for w in warned)])
+        assert (run["store"], run["mark"]) == (f"store{quarter}.db", mark)
+        assert run["model"] == [mark, f"quarter{quarter}"]
+        assert (run["metrics"]["quarter"], run["metrics"]["lot"]) == (quarter, [100, 1, 1000, 1][quarter])
+    numbers = [tuple(run["metrics"].values()) for run in found["alone"]]
+    assert len(set(numbers)) == 8, "markets and models that differ"
+    for runs in found["rounds"]:
+        assert runs == found["alone"]
+    assert found["after"] == found["before"]
+    assert "run3 other astray" in told, "what lost its run is told by the process"
