@@ -34,8 +34,8 @@ except ImportError:  # Windows
     import msvcrt
 
 __all__ = [
-    "LARGEST", "LAST_MOMENT", "AnyFloat", "Moment", "Natural", "fit", "is_locked", "load_json", "locked", "make",
-    "move_aside", "parse_json", "read_json", "remove", "tell", "write_atomically",
+    "LARGEST", "LAST_MOMENT", "AnyFloat", "Moment", "Natural", "changing", "fit", "is_locked", "load_json", "locked",
+    "make", "move_aside", "parse_json", "read_json", "remove", "tell", "write_atomically",
 ]  # fmt: skip
 
 LARGEST = 2**62
@@ -215,6 +215,29 @@ def locked(path: Path, *, seconds: float = 10.0) -> Iterator[None]:
         finally:
             os.close(fd)
         time.sleep(LOCK_POLL)
+
+
+@contextmanager
+def changing(folder: Path, what: str, error: type[Exception]) -> Iterator[None]:
+    """Hold the lock of a folder that several processes change, on behalf of a user, who is told what is in the way.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the lock.
+    what : str
+        What it is the folder of.
+    error : type of exception
+        Raised when the folder is gone, cannot be written, or another process does not let go of the lock.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock"))
+        except FileNotFoundError as found:
+            raise error(f"{what} is gone: its folder {folder} was moved or removed") from found
+        except OSError as found:
+            raise error(f"{what} cannot be changed in {folder}: {found.strerror or found}") from found
+        yield
 
 
 def is_locked(path: Path) -> bool:

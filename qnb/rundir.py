@@ -20,7 +20,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -29,7 +29,7 @@ from typing import Any, TypedDict
 from .config import Settings
 from .errors import PoolError, QnbError, UnknownNameError
 from .events import RunQueued
-from .files import AnyFloat, Natural, fit, load_json, locked, make, read_json, remove, tell, write_atomically
+from .files import AnyFloat, Natural, changing, fit, load_json, locked, make, read_json, remove, tell, write_atomically
 from .journal import JOURNAL_NAME, JournalWriter
 from .machine import ProcessId, boot_id, process_id
 from .task.records import stages_of
@@ -164,8 +164,7 @@ class RunDir:
         """
         return locked(self.path / ".lock")
 
-    @contextlib.contextmanager
-    def changing(self) -> Iterator[None]:
+    def changing(self) -> AbstractContextManager[None]:
         """Do the same for a user, who is told what is in the way.
 
         Raises
@@ -173,15 +172,7 @@ class RunDir:
         PoolError
             The folder is gone, cannot be written, or another process does not let go of the lock.
         """
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(self.lock())
-            except FileNotFoundError as error:
-                raise PoolError(f"run {self.run_id} is gone: its folder {self.path} was moved or removed") from error
-            except OSError as error:
-                reason = error.strerror or str(error)
-                raise PoolError(f"run {self.run_id} cannot be changed in {self.path}: {reason}") from error
-            yield
+        return changing(self.path, f"run {self.run_id}", PoolError)
 
     def set_resume(self, resume: bool) -> None:
         """Note in the request whether the next worker goes on from the checkpoint."""

@@ -85,6 +85,7 @@ class TuneMagics(Magics):
         from ..tuning.handle import StudyHandle
         from ..tuning.manager import start_manager
         from ..tuning.open import open_study
+        from ..tuning.studydir import GoingOnError
 
         for note in plan.notes:
             print(f"note: {note}", file=sys.stderr)
@@ -93,9 +94,14 @@ class TuneMagics(Magics):
             settings = settings.with_(experiment=options.experiment)
         handle = self._going_on(plan.spec.name, settings) if options.resume else None
         if handle is None:
-            directory = open_study(plan, settings, resume=options.resume, namespace=self.shell.user_ns)
-            start_manager(directory)
-            handle = StudyHandle(directory)
+            try:
+                directory = open_study(plan, settings, resume=options.resume, namespace=self.shell.user_ns)
+                start_manager(directory)
+                handle = StudyHandle(directory)
+            except GoingOnError:  # another notebook was first
+                handle = self._going_on(plan.spec.name, settings)
+                if handle is None:
+                    raise
         self._show(handle, plan.spec.name)
         if options.wait:
             handle.wait()
@@ -106,7 +112,7 @@ class TuneMagics(Magics):
         from ..tuning.studydir import find_study
 
         directory = find_study(settings, name)
-        if not directory.is_managed():
+        if not directory.is_taken():
             return None
         print(f"note: study {name} is going on, as it was started; this cell shows it", file=sys.stderr)
         return StudyHandle(directory)

@@ -95,8 +95,10 @@ class StudyPanel(anywidget.AnyWidget):
                 case "pause":
                     self._handle.pause()
                 case "resume":
-                    self._handle.resume()
-                    self._follow()
+                    try:
+                        self._handle.resume()
+                    finally:
+                        self._follow()  # perhaps as a viewer of what another notebook had go on
                 case "promote":
                     trial = int(content.get("trial", -1))
                     self.promoted = {"trial": trial, "text": self._handle.cell_of(trial)}

@@ -18,16 +18,14 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from ..config import Settings
 from ..errors import ConfigError, StudyError
 from ..execution.fan_out import LAST_WAIT, FanOut
-from ..files import write_atomically
+from ..files import locked, write_atomically
 from . import events as ev
 from .attributes import trial_attributes, verdict_attributes
 from .crew import Crew, Died, ProcessCrew
@@ -36,7 +34,7 @@ from .messages import Done, Hello, Job, Report
 from .plan import StudyPlan
 from .search import FEWEST, Proposal, Search
 from .state import StudyState, TrialState
-from .studydir import StudyDir
+from .studydir import GoingOnError, StudyDir
 from .verdict import judge
 
 __all__ = ["StudyEngine", "manage"]
@@ -45,8 +43,8 @@ POLL = 0.2
 ATTEMPTS = 2
 SAME_FAILURES = 3
 VERDICT_EVERY = 10.0
-LOCK_SECONDS = 2.0
-"""Who only looks whether a study is managed holds its lock for a moment."""
+LOCK_SECONDS = 10.0
+"""How long the manager before, which has said that the study ended, is given to end."""
 
 
 @dataclass(slots=True)
@@ -110,17 +108,15 @@ class StudyEngine:
         StudyError
             Another process manages it, or its storage cannot be reached.
         """
-        lock = FileLock(self._directory.path / "lock")
-        try:
-            lock.acquire(timeout=LOCK_SECONDS)
-        except Timeout:
-            raise StudyError(
-                f"study {self._directory.study_id} is managed by another process; wait, or stop it"
-            ) from None
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self._directory.path / "lock", seconds=LOCK_SECONDS))
+            except TimeoutError:
+                raise GoingOnError(
+                    f"study {self._directory.study_id} is managed by another process; wait, or stop it"
+                ) from None
+            stack.callback(self._directory.claim, None)
             return self._run()
-        finally:
-            lock.release()
 
     def _run(self) -> StudyState:
         request = self._directory.request()

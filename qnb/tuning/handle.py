@@ -17,7 +17,7 @@ from ..waiting import Waiting
 from .events import EventReader
 from .plan import StudyPlan
 from .state import StudyState
-from .studydir import StudyDir
+from .studydir import GoingOnError, StudyDir
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ class StudyHandle(Waiting):
 
     def _begins(self, state: StudyState) -> bool:
         """Return whether a manager of the study loads its libraries, as far as is known."""
-        manager = self.directory.manager()
+        manager = self.directory.claimed()
         if manager is not None:
             return manager.alive
         return time.time() - (state.last_event or self._born) < START_SECONDS
@@ -187,17 +187,20 @@ class StudyHandle(Waiting):
         Raises
         ------
         StudyError
-            The study has all of its trials.
+            The study has all of its trials; `GoingOnError` when it goes on already.
         """
-        if self.directory.is_managed():
-            self.directory.withdraw("pause")
-            return
-        if self.status == "finished":
-            raise StudyError(f"study {self.name} is finished; start it with more trials and --resume")
-        from .manager import start_manager
+        with self.directory.changing():
+            if self.directory.is_taken():
+                if not self.directory.asked("pause"):
+                    raise GoingOnError(f"study {self.name} is going on already, as it was started; this shows it")
+                self.directory.withdraw("pause")
+                return
+            if self.status == "finished":
+                raise StudyError(f"study {self.name} is finished; start it with more trials and --resume")
+            from .manager import start_manager
 
-        self.directory.go_on()
-        start_manager(self.directory)
+            self.directory.go_on()
+            start_manager(self.directory)
 
     def __repr__(self) -> str:
         best = self.best_value

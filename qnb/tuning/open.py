@@ -16,7 +16,7 @@ from .enough import too_many_folds
 from .plan import StudyPlan
 from .search import check_sampler
 from .storage import check_storage
-from .studydir import StudyDir, create_study, find_study
+from .studydir import GoingOnError, StudyDir, create_study, find_study
 
 __all__ = ["open_study"]
 
@@ -37,7 +37,8 @@ def open_study(
     MissingExtraError
         The sampler needs a library that is not installed.
     StudyError
-        The storage cannot be reached; what is asked for is not the study that is there; or a process manages it now.
+        The storage cannot be reached, or what is asked for is not the study that is there; `GoingOnError` when another
+        process manages it.
     """
     problems = [p for p in check_task(plan.task, settings) if p.severity == "error"] or too_many_folds(plan, settings)
     if problems:
@@ -49,18 +50,20 @@ def open_study(
     if not resume:
         return create_study(plan, settings, objects)
     directory = find_study(settings, plan.spec.name)
-    request = directory.request()
-    if directory.is_managed():
-        raise StudyError(f"study {plan.spec.name} is going on already, managed by another process")
-    old = request.plan()
-    different = [n for n, a, b in _identity(old, plan) if a != b]
-    if different:
-        raise StudyError(
-            f"study {plan.spec.name} / {directory.study_id} was started with another {' and '.join(different)}; "
-            "undo the change to go on with it, or leave --resume out to start anew"
-        )
-    directory.go_on()
-    directory.write_request(replace(plan, spec=replace(plan.spec, threads=request.spec.threads)), settings, objects)
+    with directory.changing():
+        request = directory.request()
+        if directory.is_taken():
+            raise GoingOnError(f"study {plan.spec.name} is going on already, managed by another process")
+        old = request.plan()
+        different = [n for n, a, b in _identity(old, plan) if a != b]
+        if different:
+            raise StudyError(
+                f"study {plan.spec.name} / {directory.study_id} was started with another {' and '.join(different)}; "
+                "undo the change to go on with it, or leave --resume out to start anew"
+            )
+        directory.go_on()
+        plan = replace(plan, spec=replace(plan.spec, threads=request.spec.threads))
+        directory.write_request(plan, settings, objects)
     return directory
 
 

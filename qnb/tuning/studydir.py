@@ -9,7 +9,7 @@
 ``logs/``          a log for each trial and worker
 ``work/``          bins and scores that trials share; removed when the study is finished
 ``stop``, ``pause`` requests of a user; ``lock`` is held by the one process that manages the study
-``manager.json``   the process that was started to manage it in the background
+``manager.json``   the process that is to manage it; ``.lock`` is held for a moment by whoever has the study go on
 ``verdict.json``   the outcome
 """
 
@@ -20,20 +20,21 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..config import Settings
 from ..errors import QnbError, StudyError, UnknownNameError
-from ..files import load_json, remove, write_atomically
+from ..files import changing, is_locked, load_json, make, read_json, remove, write_atomically
 from ..machine import ProcessId, process_id
-from .events import EventLog, StudyWentOn
+from .events import EventLog, EventReader, StudyWentOn
 from .plan import StudyPlan, plan_from_json, plan_to_json
 from .spec import StudySpec
+from .state import StudyState
 
-__all__ = ["StudyDir", "StudyRequest", "create_study", "find_study", "list_studies"]
+__all__ = ["GoingOnError", "StudyDir", "StudyRequest", "create_study", "find_study", "list_studies"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,38 +135,56 @@ class StudyDir:
         """Return whether a request stands."""
         return (self.path / what).exists()
 
+    def changing(self) -> AbstractContextManager[None]:
+        """Keep others meanwhile from having the study go on.
+
+        Raises
+        ------
+        StudyError
+            The folder is gone, cannot be written, or another process does not let go of the lock.
+        """
+        return changing(self.path, f"study {self.study_id}", StudyError)
+
     def go_on(self) -> None:
-        """Take requests back and note that a new manager is on its way."""
-        for name in ("pause", "stop", "manager.json"):
-            self.withdraw(name)
+        """Take requests back and note that a new manager is on its way; called with the lock of `changing` held."""
+        self.claim(process_id())
+        self.withdraw("pause")
+        self.withdraw("stop")
         log = EventLog(self.path)
         log(StudyWentOn(anew=True))
         log.close()
 
-    def note_manager(self, pid: int) -> None:
-        """Note which process was started to manage the study; it holds the lock as soon as it has loaded."""
-        process = process_id(pid)
-        write_atomically(self.path / "manager.json", json.dumps({"pid": process.pid, "began": process.began}))
+    def claim(self, process: ProcessId | None) -> None:
+        """Note which process is to manage the study; None when it does no more."""
+        path = self.path / "manager.json"
+        if process is None:
+            remove(path)
+        else:
+            write_atomically(path, json.dumps({"pid": process.pid, "began": process.began}))
 
-    def manager(self) -> ProcessId | None:
-        """Return the process that was last started to manage the study; None where it is not known."""
-        try:
-            raw = load_json(self.path / "manager.json")
-            return ProcessId(int(raw["pid"]), float(raw["began"]))
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
+    def claimed(self) -> ProcessId | None:
+        """Return the process that is to manage the study, None where none is noted."""
+        raw = read_json(self.path / "manager.json", remedy="it is written anew when the study goes on") or {}
+        with suppress(ValueError):
+            return make(ProcessId, raw)
+        return None
 
     def is_managed(self) -> bool:
         """Return whether a process manages the study now."""
-        from filelock import FileLock, Timeout
+        return is_locked(self.path / "lock")
 
-        lock = FileLock(self.path / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        lock.release()
-        return False
+    def is_taken(self) -> bool:
+        """Return whether a process manages the study now, or another one than this is about to."""
+        state, process = StudyState(), self.claimed()
+        for event in EventReader(self.path).read_new():
+            state.apply(event)
+        beginning = state.status == "waiting" and process not in (None, process_id())
+        # Asked last: who manages it holds the lock before it says so in an event.
+        return (beginning and process is not None and process.alive) or self.is_managed()
+
+
+class GoingOnError(StudyError):
+    """The study is managed by another process, or is about to be: here it can be watched."""
 
 
 def studies_dir(settings: Settings) -> Path:
@@ -178,6 +197,7 @@ def create_study(plan: StudyPlan, settings: Settings, objects: bytes | None = No
     stamp = time.strftime("%m%d%H%M%S")
     directory = StudyDir(studies_dir(settings) / f"{stamp}{secrets.token_hex(3)}")
     directory.path.mkdir(parents=True)
+    directory.claim(process_id())
     directory.write_request(plan, settings, objects)
     return directory
 

@@ -286,7 +286,7 @@ def test_manager_that_is_killed_before_it_began_is_told_at_once(settings: Settin
     pid = start_manager(study.directory)
     assert study.status == "waiting"
     os.kill(pid, signal.SIGKILL)
-    manager = study.directory.manager()
+    manager = study.directory.claimed()
     assert manager is not None
     assert manager.pid == pid
     while manager.alive:
