@@ -153,7 +153,7 @@ def command_parser() -> argparse.ArgumentParser:
     runs = commands.add_parser("runs", help="list runs")
     _fill_runs(runs)
     show = commands.add_parser("show", help="show one run")
-    show.add_argument("run", metavar="RUN", help="name (its newest run), id or the first characters of an id")
+    show.add_argument("run", metavar="RUN", help="name (its newest run), id, or four or more of its first characters")
     show.add_argument("--uri", metavar="URI", help="MLflow tracking URI")
     show.add_argument("--log", action="store_true", help="print the log as well")
     show.add_argument("--config", action="store_true", help="print the resolved YAML as well")
@@ -209,7 +209,7 @@ def run_ref_parser(prog: str, *, several: bool = False) -> argparse.ArgumentPars
     parser = _Parser(prog=prog, add_help=False)
     parser.exits = False
     nargs = "*" if several else "?"
-    parser.add_argument("run", metavar="RUN", nargs=nargs, help="name, id or the first characters of an id")
+    parser.add_argument("run", metavar="RUN", nargs=nargs, help="name, id, or four or more of its first characters")
     return parser
 
 

@@ -19,7 +19,6 @@ import json
 import os
 import re
 import time
-import uuid
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
@@ -27,11 +26,12 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from .config import Settings
-from .errors import PoolError, QnbError, UnknownNameError
+from .errors import PoolError, QnbError
 from .events import RunQueued
 from .files import AnyFloat, Natural, changing, fit, load_json, locked, make, read_json, remove, tell, write_atomically
 from .journal import JOURNAL_NAME, JournalWriter
 from .machine import ProcessId, boot_id, process_id
+from .run_ids import new_run_id, only_with_id
 from .task.records import stages_of
 from .task.spec import Task
 
@@ -317,7 +317,7 @@ def create_run(
     objects : bytes, optional
         Classes of the notebook that the task names, pickled by value.
     """
-    run_id = uuid.uuid4().hex[:12]
+    run_id = new_run_id()
     name = name or task.name or "run"
     directory = RunDir(settings.runs_dir / run_id)
     directory.path.mkdir(parents=True, exist_ok=False)
@@ -376,12 +376,14 @@ def _submitted(path: str) -> int:
 
 
 def find_run_dir(runs_dir: Path, ref: str) -> RunDir:
-    """Return the run that `ref` names: an id, the first characters of one, or a name (its newest run).
+    """Return the run that `ref` names: an id, the start of one (four characters or more), or a name (its newest run).
+
+    The id may be that of the recorder, where it is another.
 
     Raises
     ------
     UnknownNameError
-        With the nearest names.
+        With the nearest names; also for a start that is too short, or that several ids share.
     """
     directories = list_run_dirs(runs_dir)
     for directory in directories:
@@ -396,7 +398,5 @@ def find_run_dir(runs_dir: Path, ref: str) -> RunDir:
         if name == ref:
             return directory
         names[name] = None
-    matching = [d for d in directories if len(ref) >= 4 and d.run_id.startswith(ref)]
-    if len(matching) == 1:
-        return matching[0]
-    raise UnknownNameError("run", ref, [*names, *(d.run_id for d in directories)], hint="`qnb runs` lists them")
+    ids = [(d, (d.run_id, *(d.recorder() or ("",))[:1])) for d in directories]
+    return only_with_id(ref, ids, names=[*names, *(d.run_id for d in directories)])

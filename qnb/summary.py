@@ -148,7 +148,7 @@ def _print_foreign(settings: Settings, ref: str) -> int:
     from .recorder.query import find_run
 
     run = find_run(settings.tracking_uri, ref)
-    print(f"{run.name}  {run.status.lower()}  {run.experiment} / {run.run_id}")
+    print(f"{run.name}  {run.status.lower()}  {run.experiment} / {run.shown_id}")
     print("\n".join(result_lines(run.metrics, all=True)))
     return 0
 
@@ -167,7 +167,7 @@ def _run_rows(settings: Settings, *, experiment: str | None, filter_string: str,
         own = settings.runs_dir / run.tags.get("qnb.run_id", "")
         if own != settings.runs_dir and own.is_dir() and RunHandle(RunDir(own)).damage:
             status = "damaged"
-        rows.append([run.name, run.experiment, run.run_id[:6], status, *metrics, duration(seconds), started])
+        rows.append([run.name, run.experiment, run.shown_id[:6], status, *metrics, duration(seconds), started])
     if experiment is None and not filter_string:
         rows += _damaged_rows(settings)
     return rows

@@ -25,6 +25,7 @@ from ..expr.catalogue import own_operators
 from ..journal import JournalWriter
 from ..machine import boot_id, process_id
 from ..recorder import R
+from ..recorder.base import RUN_ID
 from ..recorder.uris import masked
 from ..rundir import TIME_LIMIT, Request, RunDir
 from ..task.modules import user_modules
@@ -255,7 +256,7 @@ def _run(
             directory.write_recorder(recorder.id, experiment)
         except OSError as error:  # a full disk: the training may still end well
             emit(ev.LogLine(text=f"the place of the recorder cannot be noted: {error}", level="warning"))
-        R.set_tags(**{"qnb.run_id": request.run_id, "qnb.task_hash": request.task.hash})
+        R.set_tags(**{"qnb.task_hash": request.task.hash})
         recorder.log_params(**flat_params(request.task.document.get("task", {})))
         if request.seed is not None:
             recorder.log_params(seed=request.seed)
@@ -281,7 +282,8 @@ def _recording(request: Request, directory: RunDir, experiment: str, *, again: b
             except RecorderError:
                 known = None  # deleted meanwhile, or a recorder in the memory of the process that died
         if known is None:
-            stack.enter_context(R.start(experiment_name=experiment, recorder_name=request.name, uri=uri))
+            tags = {RUN_ID: request.run_id}
+            stack.enter_context(R.start(experiment_name=experiment, recorder_name=request.name, uri=uri, tags=tags))
         yield
 
 

@@ -166,7 +166,7 @@ class RunsBrowser(anywidget.AnyWidget):
         rows = [self._rows.row(run, columns) for run in page.runs]
         extra: list[dict[str, Any]] = []
         if not query.offset and not query.text and query.sort is None:
-            known = {r.tags.get("qnb.run_id", "") for r in page.runs}
+            known = {r.shown_id for r in page.runs}
             extra = [
                 row
                 for row in self._rows.waiting(known, columns)
@@ -238,7 +238,7 @@ class RunsBrowser(anywidget.AnyWidget):
             "kind": "details",
             "id": ref,
             "name": run.name,
-            "facts": [["Experiment", run.experiment], ["Run", run.run_id], ["Artifacts", run.artifact_uri]],
+            "facts": [["Experiment", run.experiment], ["Run", run.shown_id], ["Artifacts", run.artifact_uri]],
             "metrics": [[key, measure_of(key).write(value)] for key, value in run.metrics.items()],
             "params": [[key, value[:400]] for key, value in run.params.items()],
             "tags": [[key, value[:400]] for key, value in run.tags.items()],

@@ -14,7 +14,7 @@ from ..handle import RunHandle
 from ..names import wrong_with
 from ..ongoing import ongoing_runs
 from ..pool.place import Place
-from ..recorder.base import RunInfo
+from ..recorder.base import RUN_ID, RunInfo
 from ..recorder.filters import SortKey
 from ..reports.numbers import MISSING, duration
 from ..rundir import RunDir, list_run_dirs
@@ -114,7 +114,7 @@ class Rows:
 
     def handle(self, run: RunInfo) -> RunHandle | None:
         """Return the handle of a run that has its directory here, else None."""
-        handle = self.handle_of(run.tags.get("qnb.run_id", ""))
+        handle = self.handle_of(run.tags.get(RUN_ID, ""))
         if handle is not None and not run.deleted and handle.directory.is_deleted:
             with contextlib.suppress(QnbError), handle.directory.changing():
                 if not self._recorded(
@@ -223,7 +223,7 @@ class Rows:
             case "user":
                 return _short(run.tags.get("mlflow.user", MISSING))
             case "run_id":
-                return run.run_id[:8]
+                return _short(run.shown_id, 8)
         return MISSING
 
 

@@ -135,7 +135,7 @@ class Comparison:
 def labels_of(runs: Sequence[RunInfo]) -> list[str]:
     """Return a name for each run, unlike those of the others."""
     many = Counter(r.name for r in runs)
-    return [r.name if many[r.name] == 1 else f"{r.name} {r.run_id[:6]}" for r in runs]
+    return [r.name if many[r.name] == 1 else f"{r.name} {r.shown_id[:6]}" for r in runs]
 
 
 def load_part(store: Store, run: RunInfo, label: str, *, deep: bool = True) -> RunPart:

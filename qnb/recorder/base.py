@@ -17,6 +17,7 @@ from ..errors import RecorderError
 __all__ = [
     "KEY_LIMIT",
     "PARAM_LIMIT",
+    "RUN_ID",
     "STATUSES",
     "TAG_LIMIT",
     "ArtifactInfo",
@@ -38,6 +39,9 @@ KEY_LIMIT = 250
 PARAM_LIMIT = 6000
 TAG_LIMIT = 8000
 """Longest key, param and tag that MLflow takes, in characters."""
+
+RUN_ID = "qnb.run_id"
+"""Tag with the id of the run's own folder, which the run has in the store, too, where the store lets it choose."""
 
 
 class RefusedError(RecorderError):
@@ -88,6 +92,11 @@ class RunInfo:
     tags: Mapping[str, str] = field(default_factory=dict)
     artifact_uri: str = ""
     deleted: bool = False
+
+    @property
+    def shown_id(self) -> str:
+        """The id that views show: that of the run's own folder, else the store's."""
+        return self.tags.get(RUN_ID, self.run_id)
 
     @property
     def seconds(self) -> float | None:

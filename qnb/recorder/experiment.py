@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import Settings
 from ..errors import RecorderError, nearest
-from .base import STATUSES, ExperimentInfo, RefusedError, RunInfo, Store
+from ..run_ids import is_run_id
+from .base import RUN_ID, STATUSES, ExperimentInfo, RefusedError, RunInfo, Store
 from .recorder import Recorder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DEFAULT_RECORDER", "Experiment", "runs_frame", "view_of"]
+__all__ = ["DEFAULT_RECORDER", "Experiment", "run_of", "runs_frame", "view_of"]
 
 DEFAULT_RECORDER = "mlflow_recorder"
 MOST = 50_000
@@ -63,6 +64,7 @@ class Experiment:
         recorder_name: str | None = None,
         resume: bool = False,
         parent: Recorder | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Recorder:
         """Start a run and return it.
 
@@ -76,6 +78,8 @@ class Experiment:
             Go on with a run that ended.
         parent : Recorder, optional
             The run that this one is a part of.
+        tags : mapping of str to str, optional
+            Tags that a new run has from its start.
 
         Raises
         ------
@@ -92,8 +96,8 @@ class Experiment:
             if recorder is None and recorder_id is not None:
                 raise self._missing(recorder_id)
         if recorder is None:
-            tags = {PARENT: parent.id} if parent is not None else {}
-            recorder = self._create(recorder_name, tags, "RUNNING")
+            within = {PARENT: parent.id} if parent is not None else {}
+            recorder = self._create(recorder_name, {**(tags or {}), **within}, "RUNNING")
         self.active_recorder = recorder.start_run(survey=parent is None)
         return recorder
 
@@ -209,7 +213,7 @@ class Experiment:
     def _known(self, recorder_id: str | None, recorder_name: str | None) -> Recorder | None:
         if recorder_id is not None:
             try:
-                info = self._store.run(recorder_id)
+                info = run_of(self._store, recorder_id)
             except RefusedError:
                 return None
             return self._recorder(info) if info.experiment_id == self.id and not info.deleted else None
@@ -238,6 +242,25 @@ class Experiment:
 
     def __repr__(self) -> str:
         return f"<Experiment {self.name} {self.id}>"
+
+
+def run_of(store: Store, id: str) -> RunInfo:
+    """Return the run of that id, which may be the store's or that of the run's folder.
+
+    Raises
+    ------
+    RefusedError
+        When there is none.
+    """
+    try:
+        return store.run(id)
+    except RefusedError:
+        if is_run_id(id):
+            experiments = [e.id for e in store.experiments()]
+            found = store.search(experiments, filter_string=f"tags.`{RUN_ID}` = '{id}'", max_results=1)
+            if found:
+                return found[0]
+        raise
 
 
 def runs_frame(runs: Sequence[RunInfo]) -> pd.DataFrame:

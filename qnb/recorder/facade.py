@@ -9,7 +9,7 @@ A run that is started inside another one of the same context is nested in it (se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -19,7 +19,7 @@ from ..config import Settings, current_settings, within_run
 from ..errors import RecorderError
 from .active import ActiveRun, ActiveRuns
 from .base import Store
-from .experiment import Experiment, runs_frame, view_of
+from .experiment import Experiment, run_of, runs_frame, view_of
 from .recorder import Recorder
 from .stores import open_store
 from .uris import masked
@@ -56,6 +56,7 @@ class RecorderFacade:
         recorder_name: str | None = None,
         uri: str | None = None,
         resume: bool = False,
+        tags: Mapping[str, str] | None = None,
     ) -> Iterator[Experiment]:
         """Start a run; it ends FINISHED with the block, FAILED when an exception (Ctrl-C, too) leaves the block.
 
@@ -69,6 +70,8 @@ class RecorderFacade:
             Store to use within the block.
         resume : bool
             Go on with an existing run.
+        tags : mapping of str to str, optional
+            Tags that a new run has from its start.
 
         Yields
         ------
@@ -83,7 +86,7 @@ class RecorderFacade:
         """
         experiment = self.start_exp(
             experiment_id=experiment_id, experiment_name=experiment_name, recorder_id=recorder_id,
-            recorder_name=recorder_name, uri=uri, resume=resume,
+            recorder_name=recorder_name, uri=uri, resume=resume, tags=tags,
         )  # fmt: skip
         active = self._runs.mine()
         try:
@@ -103,6 +106,7 @@ class RecorderFacade:
         recorder_name: str | None = None,
         uri: str | None = None,
         resume: bool = False,
+        tags: Mapping[str, str] | None = None,
     ) -> Experiment:
         """Start a run without a block; `end_exp`, or the end of the process, ends it. See `start`."""
         parent = self._runs.mine()
@@ -118,7 +122,9 @@ class RecorderFacade:
                     create=True,
                 )
         within = parent.recorder if parent is not None and parent.uri == store_uri else None
-        recorder = experiment.start(recorder_id=recorder_id, recorder_name=recorder_name, resume=resume, parent=within)
+        recorder = experiment.start(
+            recorder_id=recorder_id, recorder_name=recorder_name, resume=resume, parent=within, tags=tags
+        )
         self._runs.push(experiment, recorder, store_uri, shared=not within_run())
         return experiment
 
@@ -250,7 +256,7 @@ class RecorderFacade:
                     return active.recorder
             if experiment_id is None and experiment_name is None:
                 store = self._store
-                return Recorder(store, store.run(recorder_id), self.settings)
+                return Recorder(store, run_of(store, recorder_id), self.settings)
         experiment = self.get_exp(experiment_id=experiment_id, experiment_name=experiment_name, create=False)
         return experiment.get_recorder(recorder_id, recorder_name, create=False)
 

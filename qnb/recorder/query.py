@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import replace
 
 from ..errors import UnknownNameError
+from ..run_ids import ID_LENGTH, only_with_id
 from .base import RefusedError, RunInfo, Store
 from .stores import THROUGH_MLFLOW, open_store
 from .uris import sqlite_path
@@ -13,7 +14,6 @@ from .uris import sqlite_path
 __all__ = ["existing_store", "find_run", "list_runs"]
 
 SCANNED = 10_000
-SHORTEST = 4
 
 
 def list_runs(
@@ -71,27 +71,18 @@ def find_run(uri: str, ref: str) -> RunInfo:
     if store is None:
         raise UnknownNameError("run", ref, hint="there are no runs yet")
     names = {e.id: e.name for e in store.experiments()}
-    if len(ref) == 32:
+    if len(ref) in (ID_LENGTH, 32):
         with contextlib.suppress(RefusedError):
             run = store.run(ref)
             return replace(run, experiment=names.get(run.experiment_id, ""))
     runs = list_runs(uri, max_results=SCANNED)
     for run in runs:
-        if ref in (run.name, run.tags.get("qnb.run_id")):
+        if ref in (run.name, run.shown_id):
             return run
-    matching = [r for r in runs if len(ref) >= SHORTEST and any(i.startswith(ref) for i in _ids(r))]
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        raise UnknownNameError("run", ref, hint=f"{len(matching)} ids start like that; give more characters")
-    raise UnknownNameError("run", ref, dict.fromkeys(r.name for r in runs), hint="`qnb runs` lists them")
+    return only_with_id(ref, [(r, (r.run_id, r.shown_id)) for r in runs], names=[r.name for r in runs])
 
 
 def existing_store(uri: str) -> Store | None:
     """Return the store at `uri`; None for an SQLite file that is not there, which reading does not make."""
     path = sqlite_path(uri.removeprefix(THROUGH_MLFLOW))
     return None if path is not None and not path.exists() else open_store(uri)
-
-
-def _ids(run: RunInfo) -> tuple[str, str]:
-    return run.run_id, run.tags.get("qnb.run_id", "")

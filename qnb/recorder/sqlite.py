@@ -21,8 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import RecorderError
+from ..run_ids import is_run_id
 from .artifacts import files_in, keep_file, place_of
 from .base import (
+    RUN_ID,
     ArtifactInfo,
     Entry,
     ExperimentInfo,
@@ -148,10 +150,8 @@ class SqliteStore:
     def create_run(
         self, experiment: ExperimentInfo, name: str, *, tags: Mapping[str, str], status: str = "SCHEDULED"
     ) -> RunInfo:
-        """Create a run."""
-        run_id, now = uuid.uuid4().hex, _now()
-        folder = f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts"
-        user = user_name()
+        """Create a run; it has the id of its folder here, too, unless it had another run in this store before."""
+        user, now = user_name(), _now()
         kept = {RUN_NAME: name, "mlflow.user": user, **tags}
         with self._writing("create a run") as db:
             row = db.execute(
@@ -159,6 +159,11 @@ class SqliteStore:
             ).fetchone()
             if row is None or row[0] != "active":
                 raise RefusedError(f"experiment {experiment.name!r} was deleted; start the run in another one")
+            run_id = tags.get(RUN_ID, "")
+            taken = db.execute("SELECT 1 FROM runs WHERE run_uuid = ?", (run_id,)).fetchone()
+            if taken is not None or not is_run_id(run_id):
+                run_id = uuid.uuid4().hex
+            folder = f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts"
             db.execute(
                 "INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, user_id, status, "
                 "start_time, source_version, lifecycle_stage, artifact_uri, experiment_id) "
