@@ -1,6 +1,7 @@
 """All operators by name: those of the package and of other packages, and those a user registered.
 
-An operator registered by hand is known in the whole process, like the module or cell that does so. Those of the
+An operator registered by hand is known in the whole process, like the module or cell that does so; one of a module
+that was loaded from a run's folders is known in runs that have it. Those of the
 setting ``custom_ops``, and those that came with a run, are known in the context that `own_operators` opens for a run or
 a check, and in threads that take it over; where none is open, in the whole process.
 """
@@ -15,6 +16,7 @@ from typing import Any, cast
 
 from ..errors import ConfigError, Problem
 from ..registry import load_all
+from ..task.modules import is_user_module, registered_in_run
 from .operator import Operator
 
 __all__ = [
@@ -33,7 +35,8 @@ _here: ContextVar[dict[str, type[Operator]] | None] = ContextVar("qnb_operators"
 
 def operators() -> Mapping[str, type[Operator]]:
     """Return all operators by name; a registered one takes the place of a built-in one of its name."""
-    return {**_found(), **_of_settings, **_by_hand, **(_here.get() or {})}
+    of_modules = registered_in_run() or {}
+    return {**_found(), **_of_settings, **_by_hand, **of_modules, **(_here.get() or {})}
 
 
 def registered_operators() -> dict[str, type[Operator]]:
@@ -84,7 +87,8 @@ def register_operator(operator: type[Operator], *, name: str = "") -> type[Opera
     ...     def compute(self, x):
     ...         return x * x * x
     """
-    _by_hand[_key_of(operator, name)] = operator
+    of_modules = registered_in_run() if is_user_module(operator.__module__) else None
+    (_by_hand if of_modules is None else of_modules)[_key_of(operator, name)] = operator
     return operator
 
 

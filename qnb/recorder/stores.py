@@ -14,7 +14,8 @@ __all__ = ["THROUGH_MLFLOW", "open_store"]
 
 THROUGH_MLFLOW = "mlflow+"
 _stores: dict[tuple[str, int], Store] = {}
-_lock = threading.Lock()
+_locks: dict[str, threading.Lock] = {}  # by URI: a server that hangs holds up no file
+_mlflow = threading.Lock()
 
 
 def open_store(uri: str, *, cache_dir: Path | None = None) -> Store:
@@ -39,7 +40,7 @@ def open_store(uri: str, *, cache_dir: Path | None = None) -> Store:
         _, mark, query = uri.partition("?")
         uri = f"{head}sqlite:///{path}{mark}{query}"
     key = (uri, os.getpid())  # a connection does not survive a fork
-    with _lock:
+    with _locks.setdefault(uri, threading.Lock()):
         store = _stores.get(key)
         if store is None or (path is not None and not path.exists()):
             store = _stores[key] = _open(uri, cache_dir)
@@ -70,4 +71,5 @@ def _open(uri: str, cache_dir: Path | None) -> Store:
             return SqliteStore(path, cache_dir)
     from .mlflow import MlflowStore
 
-    return MlflowStore(plain)
+    with _mlflow:
+        return MlflowStore(plain)

@@ -34,10 +34,12 @@ __all__ = [
     "code_name",
     "find_module",
     "forget_modules",
+    "is_user_module",
     "load_file",
     "module_path_of",
     "public_name",
     "reduce_user_object",
+    "registered_in_run",
     "restore",
     "user_modules",
 ]
@@ -94,9 +96,14 @@ def load_file(path: str, *, base_dir: Path | None = None) -> ModuleType:
     return importlib.import_module(name)
 
 
+def is_user_module(module: str) -> bool:
+    """Return whether a module was loaded from a run's folders or by its path."""
+    return module.startswith(PREFIX)
+
+
 def public_name(module: str) -> str:
     """Return a module's name as its author knows it."""
-    return module.partition(".")[2] if module.startswith(PREFIX) else module
+    return module.partition(".")[2] if is_user_module(module) else module
 
 
 def code_name(target: type) -> str:
@@ -116,6 +123,12 @@ def module_path_of(target: type) -> str:
     if group is None or module not in group.sources:
         return module
     return group.sources[module].path
+
+
+def registered_in_run() -> dict[str, Any] | None:
+    """Return what modules of the run's folders made known by name, to be added to; None outside of a run."""
+    group = _of_run.get()
+    return None if group is None else group.registered
 
 
 def forget_modules() -> None:
@@ -200,6 +213,8 @@ class _Group:
         What was loaded, by module.
     texts : dict of str to Source
         What is loaded from a text rather than from its file.
+    registered : dict
+        What its modules made known by name.
     """
 
     def __init__(self, folders: Sequence[str]) -> None:
@@ -207,6 +222,7 @@ class _Group:
         self.files: dict[str, Path] = {}
         self.sources: dict[str, Source] = {}
         self.texts: dict[str, Source] = {}
+        self.registered: dict[str, Any] = {}
         self._packages: dict[str, str] = {}
         self._found: dict[tuple[str, str], str | None] = {}
         importlib.invalidate_caches()

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from ..config import Settings
 from ..data.provider import open_store
 from ..errors import BacktestError
 from ..metrics.returns import max_drawdown
+from ..task.modules import user_modules
 from ..task.schema import entries
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class WhatIf:
         Its predictions, index (datetime, instrument).
     settings : Settings
         Its settings: where the market is, and the region.
+    imports : sequence of str
+        Folders of its task in which a strategy of the user's is looked for.
 
     Attributes
     ----------
@@ -97,10 +100,13 @@ class WhatIf:
         What was tried so far.
     """
 
-    def __init__(self, config: Mapping[str, Any], pred: pd.DataFrame, *, settings: Settings) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], pred: pd.DataFrame, *, settings: Settings, imports: Sequence[str] = ()
+    ) -> None:
         self.config = copy.deepcopy(dict(config))
         self.pred = pred
         self.settings = settings
+        self._imports = imports
         self.outcomes: dict[Knobs, Outcome] = {}
         self._store = open_store(settings)
         self._quotes: Any = None
@@ -124,9 +130,10 @@ class WhatIf:
             self._quotes = load_quotes(
                 self.pred, store=self._store, start=section.get("start_time"), end=section.get("end_time")
             )
-        result = backtest_from_config(
-            config, signal=self.pred, store=self._store, region=self.settings.region, quotes=self._quotes
-        )
+        with user_modules(self._imports):
+            result = backtest_from_config(
+                config, signal=self.pred, store=self._store, region=self.settings.region, quotes=self._quotes
+            )
         self.outcomes[knobs] = _outcome(knobs, result.report)
         return self.outcomes[knobs]
 
@@ -165,7 +172,8 @@ class WhatIf:
     def _base(self) -> Knobs:
         spec = exchange_from_config(self.config, region=self.settings.region)
         kwargs = _strategy_kwargs(self.config)
-        known = _strategy_arguments(self.config["strategy"])
+        with user_modules(self._imports):
+            known = _strategy_arguments(self.config["strategy"])
         price = spec.deal_price if isinstance(spec.deal_price, str) else ""
         limit = spec.limit_threshold
         return Knobs(

@@ -31,7 +31,7 @@ def what_if_of(handle: RunHandle) -> WhatIf:
     config = _portfolio(request.task)
     if config is None:
         raise BacktestError(f"run {handle.name} has no backtest: its task has no PortAnaRecord; add one and run it")
-    return WhatIf(config, handle.pred, settings=request.settings)
+    return WhatIf(config, handle.pred, settings=request.settings, imports=request.task.imports)
 
 
 def _portfolio(task: Task) -> Mapping[str, Any] | None:

@@ -134,6 +134,28 @@ def test_a_folder_of_the_task_counts_where_python_looks_into_it(
     assert "model" not in sys.modules
 
 
+def test_an_operator_of_a_folders_module_is_known_in_its_runs(tmp_path: Path) -> None:
+    from qnb.expr.catalogue import operators
+
+    text = (
+        "from qnb.expr import Element, Parameter, register_operator\n@register_operator\nclass Own(Element):\n"
+        "    home = {!r}\n    signature = (Parameter('x', 'series'),)\n    def compute(self, x): return x\n"
+    )
+    before = dict(operators())
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "own.py").write_text(text.format(name))
+
+    def use(name: str) -> str:
+        with user_modules([str(tmp_path / name)], str(tmp_path / name)):
+            find_module("own")
+            return operators()["Own"].home  # type: ignore[attr-defined]
+
+    for _ in range(3):
+        assert at_once(*[lambda n=n: use(n) for n in "abab"]) == [*"abab"]  # type: ignore[misc]
+    assert dict(operators()) == before
+
+
 def test_what_is_wrong_is_told_by_its_own_name(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import no_such_module_xyz\n")
     with user_modules([str(tmp_path)], str(tmp_path)), pytest.raises(ModuleNotFoundError, match="no_such_module_xyz"):
