@@ -86,11 +86,14 @@ class Settings:
         User-defined operators: classes, dotted paths or ``file.py:Class``.
     logging_level : str
         Level of what is written to the log.
+    log_code : bool or None
+        Whether a run keeps the uncommitted changes of the working folder's git tree with its artifacts; None does so
+        in a store on this machine, and not on a server.
     """
 
     provider_uri: Mapping[str, str] = field(default_factory=lambda: {"__default__": DEMO_URI})
     region: Region = REGIONS["cn"]
-    recorder_uri: str = "sqlite:///mlflow.db"
+    recorder_uri: str = field(default="sqlite:///mlflow.db", repr=False)  # may hold a password
     experiment: str = "Experiment"
     work_dir: Path = field(default_factory=Path.cwd)
     cache_dir: Path = field(default_factory=lambda: default_cache_dir())
@@ -98,6 +101,7 @@ class Settings:
     threads: Natural = field(default_factory=lambda: core_count())
     custom_ops: tuple[Any, ...] = ()
     logging_level: str = "INFO"
+    log_code: bool | None = None
 
     @property
     def runs_dir(self) -> Path:
@@ -153,6 +157,9 @@ class Settings:
                 values[key] = Path(values[key]).expanduser().absolute()
         if "custom_ops" in values:
             values["custom_ops"] = tuple(values["custom_ops"] or ())
+        if not isinstance(values.get("log_code"), bool | None):
+            received = f"log_code must be true or false, received {values['log_code']!r}"
+            raise ConfigError([Problem(received, "leave it out for what suits the store", "log_code")])
         return replace(self, **values)
 
     def to_json(self) -> dict[str, Any]:
@@ -168,6 +175,7 @@ class Settings:
             "threads": self.threads,
             "custom_ops": [f"{c.__module__}.{c.__name__}" if isinstance(c, type) else c for c in self.custom_ops],
             "logging_level": self.logging_level,
+            "log_code": self.log_code,
         }
 
     @classmethod
@@ -186,13 +194,18 @@ class Settings:
 
     @classmethod
     def from_env(cls) -> Settings:
-        """Return the settings that the environment gives: ``QNB_CACHE_DIR``, ``QNB_RECORDER_URI``, ``QNB_THREADS``."""
+        """Return the settings that the environment gives.
+
+        ``QNB_CACHE_DIR``, ``QNB_WORK_DIR``, ``QNB_RECORDER_URI``, ``QNB_THREADS``, and ``QNB_LOG_CODE`` (true, false).
+        """
         changes: dict[str, Any] = {}
         for name, key in (("QNB_RECORDER_URI", "recorder_uri"), ("QNB_WORK_DIR", "work_dir")):
             if os.environ.get(name):
                 changes[key] = os.environ[name]
         if os.environ.get("QNB_THREADS", "").isdigit():
             changes["threads"] = max(1, int(os.environ["QNB_THREADS"]))
+        if word := os.environ.get("QNB_LOG_CODE"):
+            changes["log_code"] = {"true": True, "1": True, "false": False, "0": False}.get(word.lower(), word)
         return cls().with_(**changes)
 
 

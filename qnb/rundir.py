@@ -1,7 +1,7 @@
 """The directory of a run: what is written there, by whom, and how a run is asked to stop.
 
-``request.json``    what to run: task, settings, name (by whoever submits, before the worker starts)
-``task.yaml``       the resolved task, for people
+``request.json``    what to run: task, settings, name (by whoever submits, before the worker starts), without secrets
+``task.yaml``       the resolved task, for people, without secrets
 ``journal.ndjson``  every event (see `qnb.journal`)
 ``log.txt``         standard output and error of the worker
 ``stop``            exists when somebody asked the run to stop; its text is the reason
@@ -21,7 +21,7 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -31,7 +31,9 @@ from .events import RunQueued
 from .files import AnyFloat, Natural, changing, fit, load_json, locked, make, read_json, remove, tell, write_atomically
 from .journal import JOURNAL_NAME, JournalWriter
 from .machine import ProcessId, boot_id, process_id
+from .private import private_folder
 from .run_ids import new_run_id, only_with_id
+from .secrets import Vault
 from .task.records import stages_of
 from .task.spec import Task
 
@@ -106,7 +108,7 @@ class RunDir:
         return self.path / "checkpoint"
 
     def request(self) -> Request:
-        """Return what was submitted.
+        """Return what was submitted: the settings as they were, the task without secrets (see `revealed`).
 
         Raises
         ------
@@ -115,7 +117,8 @@ class RunDir:
         """
         path, raw = self.path / "request.json", self._raw_request()
         try:
-            settings, task = Settings.from_json(raw["settings"]), Task.from_json(raw["task"])
+            settings = Settings.from_json(Vault.beside(self.path).reveal(raw["settings"]))
+            task = Task.from_json(raw["task"])
             found = {"run_id": self.run_id, "submitter": ProcessId(*raw.get("submitter", (0,)))}
             request = make(Request, {**raw, **found, "task": task, "settings": settings})
         except (ValueError, KeyError, TypeError, QnbError) as error:
@@ -126,6 +129,16 @@ class RunDir:
                 path, f"it has settings that are not known here ({unknown})", "update qnb if a newer version wrote them"
             )
         return request
+
+    def revealed(self, task: Task) -> Task:
+        """Return the request's task with its secrets, for the process that runs it.
+
+        Raises
+        ------
+        PoolError
+            When one is not there any more.
+        """
+        return replace(task, document=Vault.beside(self.path).reveal(task.document))
 
     def _raw_request(self) -> dict[str, Any]:
         try:
@@ -214,7 +227,7 @@ class RunDir:
     def set_deleted(self, deleted: bool) -> None:
         """Hide the run from lists, or have it there again."""
         if deleted:
-            (self.path / "deleted").touch()
+            (self.path / "deleted").touch(mode=0o600)
         else:
             remove(self.path / "deleted")
 
@@ -232,7 +245,7 @@ class RunDir:
     def ask_to_stop(self, reason: str = "") -> None:
         """Leave the request to stop; the worker sees it at its next safe place."""
         if not self.stop_asked():
-            (self.path / "stop").write_text(reason, encoding="utf-8")
+            write_atomically(self.path / "stop", reason)
 
     def stop_reason(self) -> str:
         """Return why the run was asked to stop; empty when a person did, or nobody."""
@@ -320,9 +333,11 @@ def create_run(
     run_id = new_run_id()
     name = name or task.name or "run"
     directory = RunDir(settings.runs_dir / run_id)
-    directory.path.mkdir(parents=True, exist_ok=False)
+    private_folder(directory.path)
+    vault = Vault.beside(directory.path)
+    task = replace(task, document=vault.hide(task.document), text=vault.hide_text(task.text))
     request = {
-        "run_id": run_id, "name": name, "task": task.to_json(), "settings": settings.to_json(),
+        "run_id": run_id, "name": name, "task": task.to_json(), "settings": vault.hide(settings.to_json()),
         "threads": settings.threads, "seed": seed, "submitter": [*_identity()], "boot": boot_id(),
         "retry_of": retry_of,
     }  # fmt: skip

@@ -57,6 +57,7 @@ def run_task(
     resume: bool = False,
     run_id: str = "",
     directory: Path | None = None,
+    revealed: Task | None = None,
 ) -> Outcome:
     """Execute `task` and leave everything in `recorder`.
 
@@ -74,6 +75,8 @@ def run_task(
         Asked at safe places; True ends the run with `RunStopped`.
     directory : Path, optional
         The run's directory, where panels find what they show of the result.
+    revealed : Task, optional
+        The task with its secrets, which its parts are built of; what is shown and kept is of `task`.
 
     Raises
     ------
@@ -87,7 +90,7 @@ def run_task(
         resume=resume,
     )  # fmt: skip
     began = time.perf_counter()
-    parts = build_parts(task, recorder=recorder, settings=settings)
+    parts = build_parts(revealed or task, recorder=recorder, settings=settings)
     with _stage("data", emit):
         _warm_up(parts.model, context)
         _load(parts.dataset, context)

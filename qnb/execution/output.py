@@ -98,10 +98,11 @@ class _Lines(io.TextIOBase):
 
 
 @contextmanager
-def output_as_log(path: Path, emit: Emit) -> Iterator[None]:
+def output_as_log(path: Path, emit: Emit, clean: Callable[[str], str] = str) -> Iterator[None]:
     """Send standard output and error to the file `path` and, line by line, to `emit` while it is open.
 
-    The process's own descriptors 1 and 2 are redirected and restored at the end.
+    The process's own descriptors 1 and 2 are redirected and restored at the end. `clean` takes secrets out of what
+    Python code prints.
     """
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     kept = [os.dup(1), os.dup(2)]
@@ -109,7 +110,7 @@ def output_as_log(path: Path, emit: Emit) -> Iterator[None]:
     pace = _Pace()
 
     def write(text: str) -> None:
-        data = text.encode("utf-8", "replace")
+        data = clean(text).encode("utf-8", "replace")
         try:
             if os.fstat(file).st_size < FILE_LIMIT:
                 os.write(file, data)

@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import PoolError
 from ..expr.catalogue import forget_operators, own_operators, registered_operators
 from ..expr.operator import Operator
+from ..private import strangers_hold
 from ..task.modules import forget_modules
 
 __all__ = ["fresh_modules", "notebook_objects"]
@@ -38,8 +39,9 @@ def notebook_objects(path: Path) -> Iterator[None]:
     if not path.exists():
         yield
         return
-    if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
-        raise PoolError(f"{path} belongs to another user and is not read; run the cell again yourself")
+    reason = strangers_hold(path.stat())
+    if reason:
+        raise PoolError(f"{path} {reason} and is not read; run the cell again yourself")
     import cloudpickle
 
     try:

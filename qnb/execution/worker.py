@@ -24,10 +24,11 @@ from ..errors import ConfigError, QnbError, RecorderError, RunStopped
 from ..expr.catalogue import own_operators
 from ..journal import JournalWriter
 from ..machine import boot_id, process_id
+from ..private import keep_private
 from ..recorder import R
 from ..recorder.base import RUN_ID
-from ..recorder.uris import masked
 from ..rundir import TIME_LIMIT, Request, RunDir
+from ..secrets import Vault
 from ..task.modules import user_modules
 from .execute import Outcome, run_task
 from .fan_out import LAST_WAIT, FanOut
@@ -118,6 +119,7 @@ def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[],
     resumed = (request.resume or place.attempt > 1) and directory.has_checkpoint
     request = replace(request, resume=resumed)
     spare = (ev.Progress, ev.ResourceSampled, ev.LogLine)
+    clean = Vault.beside(directory.path).cleaner()
     with (
         JournalWriter(directory.path) as journal,
         FanOut[ev.Event](journal.append, listeners, line=ev.LogLine, spare=spare) as emit,
@@ -130,9 +132,13 @@ def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[],
         )  # fmt: skip
         result: dict[str, Any] = {"run_id": request.run_id, "name": request.name}
         ending: ev.Event
+
+        def tell(event: ev.Event) -> None:
+            emit(replace(event, text=clean(event.text)) if isinstance(event, ev.LogLine) else event)
+
         try:
-            with _surroundings(request, directory, emit, place):
-                outcome, recorder_id = _run(request, directory, emit, _StopPoll(directory, stop), place)
+            with _surroundings(request, directory, tell, place, clean):
+                outcome, recorder_id = _run(request, directory, tell, _StopPoll(directory, stop), place)
             result |= {"status": "finished", "metrics": outcome.metrics, "recorder_id": recorder_id}
             result["report"] = str(outcome.report) if outcome.report else None
             ending = ev.RunFinished(seconds=time.perf_counter() - began, metrics=outcome.metrics)
@@ -143,7 +149,7 @@ def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[],
             else:
                 result |= {"status": "stopped", "message": ending.reason}
         except Exception as error:  # noqa: BLE001 - the worker's boundary
-            ending = _failure(error, time.perf_counter() - began)
+            ending = _failure(error, time.perf_counter() - began, clean)
             result |= {
                 "status": "failed",
                 "error": ending.error,
@@ -155,6 +161,7 @@ def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[],
         if recorder is not None:
             result.setdefault("recorder_id", recorder[0])
         _end(directory, result, ending, emit, patient=place.own_process)
+    keep_private(directory.path)  # checkpoints and reports are written by code that knows nothing of it
     return result
 
 
@@ -186,7 +193,9 @@ def _end(
 
 
 @contextmanager
-def _surroundings(request: Request, directory: RunDir, emit: ev.Emit, place: Place) -> Iterator[None]:
+def _surroundings(
+    request: Request, directory: RunDir, emit: ev.Emit, place: Place, clean: Callable[[str], str]
+) -> Iterator[None]:
     """Settings, operators, logs, output, resources and the notebook's classes, in place during the run."""
     with ExitStack() as stack:
         alone = place.own_process or place.alone
@@ -196,7 +205,7 @@ def _surroundings(request: Request, directory: RunDir, emit: ev.Emit, place: Pla
             stack.enter_context(settings_of_run(request.settings))
         stack.enter_context(own_operators())
         if place.own_process:
-            stack.enter_context(output_as_log(directory.log_path, emit))
+            stack.enter_context(output_as_log(directory.log_path, emit, clean))
             folders: list[str | Path] = [request.settings.work_dir, request.task.base_dir, *request.task.imports]
             dropped = stack.enter_context(fresh_modules(folders))
             if dropped:
@@ -260,12 +269,12 @@ def _run(
         recorder.log_params(**flat_params(request.task.document.get("task", {})))
         if request.seed is not None:
             recorder.log_params(seed=request.seed)
-        recorder.save_objects(**{"task.yaml": masked(request.task.to_yaml())})
+        recorder.save_objects(**{"task.yaml": request.task.to_yaml()})
         to_recorder = _ToRecorder(recorder, emit)
         outcome = run_task(
             request.task, recorder=recorder, emit=to_recorder, settings=settings, should_stop=stop,
             checkpoint_dir=directory.checkpoint_dir, seed=request.seed, resume=request.resume, run_id=request.run_id,
-            directory=directory.path,
+            directory=directory.path, revealed=directory.revealed(request.task),
         )  # fmt: skip
         return outcome, recorder.id
 
@@ -301,7 +310,7 @@ def flat_params(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _failure(error: Exception, seconds: float) -> ev.RunFailed:
+def _failure(error: Exception, seconds: float, clean: Callable[[str], str]) -> ev.RunFailed:
     line = None
     if isinstance(error, ConfigError):
         line = next((p.line for p in error.problems if p.line is not None), None)
@@ -309,9 +318,9 @@ def _failure(error: Exception, seconds: float) -> ev.RunFailed:
     message = str(error) or type(error).__name__
     return ev.RunFailed(
         error=type(error).__name__,
-        message=message if own else f"{type(error).__name__}: {message}",
+        message=clean(message if own else f"{type(error).__name__}: {message}"),
         line=line,
-        traceback="".join(traceback.format_exception(error)),
+        traceback=clean("".join(traceback.format_exception(error))),
         seconds=seconds,
     )
 

@@ -8,8 +8,8 @@ from typing import Any
 from ..errors import QnbError
 from ..handle import RunHandle
 from ..recorder.recorder import Recorder
-from ..recorder.uris import masked
 from ..reports.numbers import counted
+from ..secrets import masked
 
 __all__ = ["surroundings"]
 

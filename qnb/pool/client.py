@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import PoolError
 from ..machine import ProcessId
+from ..private import private_opener
 from ..rundir import RunDir
 from .forks import worker_environment
 from .place import Place, PoolSettings, default_settings
@@ -142,7 +143,7 @@ class PoolClient:
         """Return whether the owner and its idle workers have ended within `timeout` seconds. For tests and scripts."""
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.place.lock_path)
+        lock = FileLock(self.place.lock_path, mode=0o600)
         try:
             with lock.acquire(timeout=timeout):
                 return True
@@ -161,7 +162,7 @@ class PoolClient:
 
     def _start(self) -> subprocess.Popen[bytes]:
         try:
-            with self.place.log_path.open("ab") as log:
+            with open(self.place.log_path, "ab", opener=private_opener) as log:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "qnb.pool.owner", str(self.place.work_dir)],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,

@@ -19,6 +19,7 @@ import psutil
 
 from ..errors import PoolError
 from ..machine import ProcessId, process_id
+from ..private import private_opener
 
 __all__ = ["ForkServer", "Forked", "RefusedError", "Spawned", "can_fork", "signal_group", "worker_environment"]
 
@@ -50,7 +51,7 @@ class ForkServer:
 
     def __init__(self, log: Path, *, cwd: Path, env: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
-        with theirs, log.open("ab") as output:
+        with theirs, open(log, "ab", opener=private_opener) as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "qnb.pool.forkserver", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output, stderr=output,

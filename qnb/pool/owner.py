@@ -197,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Own the pool of the folder on the command line until there is nothing to do."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     place = Place(Path(arguments[0])).make()
-    lock = FileLock(place.lock_path)
+    lock = FileLock(place.lock_path, mode=0o600)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -28,6 +28,7 @@ from ..config import core_count
 from ..errors import ConfigError, Problem, remedy_for
 from ..files import Moment, Natural, fit, read_json, remove, tell, write_atomically
 from ..machine import ProcessId, process_id
+from ..private import private_folder
 from .tickets import TicketBox
 
 __all__ = ["Place", "PoolSettings", "Wake", "default_settings"]
@@ -141,14 +142,14 @@ class Place:
     def make(self) -> Place:
         """Make the folders, for the user alone."""
         for folder in (self.folder, self.tickets.folder, self.workers, self._clients):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(folder)
         return self
 
     def register(self, client: ProcessId | None = None) -> None:
         """Note that a process uses the pool."""
         client = client or process_id()
-        self._clients.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (self._clients / f"{client.pid}-{client.began:.0f}").touch()
+        private_folder(self._clients)
+        (self._clients / f"{client.pid}-{client.began:.0f}").touch(mode=0o600)
 
     def forget(self, client: ProcessId | None = None) -> None:
         """Take back `register`."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ..files import Natural, make, read_json, remove, tell, write_atomically
 from ..machine import boot_id
+from ..private import private_folder, private_opener
 from ..rundir import RunDir
 
 __all__ = ["Ticket", "TicketBox"]
@@ -89,7 +90,7 @@ class TicketBox:
 
     def put(self, ticket: Ticket) -> Ticket:
         """Add `ticket` at the end of its priority; returns it as it was written."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.folder)
         last = self.folder / "last"  # of the orders given; the clock may have been set back
         try:
             order = max(time.time_ns(), int(last.read_text(encoding="ascii")) + 1)
@@ -97,8 +98,8 @@ class TicketBox:
             order = time.time_ns()
         ticket = replace(ticket, order=order, boot=boot_id())
         self.write(ticket)
-        with contextlib.suppress(OSError):
-            last.write_text(str(order), encoding="ascii")
+        with contextlib.suppress(OSError), open(last, "w", encoding="ascii", opener=private_opener) as file:
+            file.write(str(order))
         return ticket
 
     def write(self, ticket: Ticket) -> None:
@@ -116,7 +117,7 @@ class TicketBox:
         """Keep `remove` and other processes that hold this lock away meanwhile."""
         from filelock import FileLock
 
-        return FileLock(self.folder / ".lock").acquire(poll_interval=0.002)
+        return FileLock(self.folder / ".lock", mode=0o600).acquire(poll_interval=0.002)
 
     def __contains__(self, run_id: str) -> bool:
         return self._path(run_id).exists()

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .uris import masked
+from ..secrets import is_secret, masked
 
 __all__ = ["command_line", "environment_files", "environment_params", "environment_tags", "user_name"]
 
@@ -44,7 +44,16 @@ def environment_tags() -> dict[str, str]:
 
 def command_line() -> str:
     """Return the command line of this process without secrets."""
-    return masked(" ".join(sys.argv), arguments=True)
+    words: list[str] = []
+    follows = False
+    for word in sys.argv:
+        name, equals, _ = word.partition("=")
+        if follows and not word.startswith("-"):
+            words.append("***")
+        else:
+            words.append(f"{name}=***" if equals and is_secret(name.lstrip("-")) else masked(word, arguments=True))
+        follows = word.startswith("-") and is_secret(word.lstrip("-"))
+    return " ".join(words)
 
 
 def user_name() -> str:
@@ -55,25 +64,24 @@ def user_name() -> str:
         return "unknown"
 
 
-def environment_files(folder: Path) -> tuple[dict[str, str], str]:
+def environment_files(folder: Path, *, code: bool) -> tuple[dict[str, str], str]:
     """Return texts by file name, and the commit.
 
     ``packages.txt`` lists the installed packages. Inside a git tree: ``code_diff.txt``, ``code_status.txt`` and
-    ``code_cached.txt`` (staged), with passwords in URIs masked. Outside one, or without git, those are left out.
+    ``code_cached.txt`` (staged), with secrets masked. Outside one, or without git, those are left out.
 
     Parameters
     ----------
     folder : Path
         The working folder of the run.
+    code : bool
+        Whether uncommitted code is wanted.
     """
     texts = {"packages.txt": "".join(f"{n}=={v}\n" for n, v in _packages().items())}
     if (_git(folder, "rev-parse", "--is-inside-work-tree") or "").strip() != "true":
         return texts, ""
-    for name, words in (
-        ("code_diff.txt", ("diff",)),
-        ("code_status.txt", ("status",)),
-        ("code_cached.txt", ("diff", "--cached")),
-    ):
+    wanted = {"code_diff.txt": ("diff",), "code_status.txt": ("status",), "code_cached.txt": ("diff", "--cached")}
+    for name, words in wanted.items() if code else ():
         text = _git(folder, *words)
         if text is not None:
             texts[name] = masked(text)

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import Settings, current_settings, within_run
 from ..errors import RecorderError
+from ..secrets import masked
 from .active import ActiveRun, ActiveRuns
 from .base import Store
 from .experiment import Experiment, run_of, runs_frame, view_of
 from .recorder import Recorder
 from .stores import open_store
-from .uris import masked
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from ..config import default_cache_dir
 from ..errors import RecorderError
+from ..secrets import masked
 from .artifacts import artifact_path, files_in, keep_file, place_of
 from .base import (
     PARAM_LIMIT,
@@ -33,7 +34,7 @@ from .base import (
     TagSet,
 )  # fmt: skip
 from .probe import missing_driver, probe, refuse_folder
-from .uris import local_path, masked, sqlite_path
+from .uris import local_path, sqlite_path
 
 __all__ = ["MlflowStore", "make_tables"]
 

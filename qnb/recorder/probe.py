@@ -9,7 +9,8 @@ import socket
 from pathlib import Path
 
 from ..errors import RecorderError
-from .uris import address_of, local_path, masked
+from ..secrets import masked
+from .uris import address_of, local_path
 
 __all__ = ["missing_driver", "probe", "refuse_folder"]
 

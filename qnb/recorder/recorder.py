@@ -13,13 +13,14 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..config import Settings
 from ..errors import RecorderError, nearest
 from ..scratch import scratch_folder
+from ..secrets import Vault, masked, shown
 from ..threads import start_thread
 from .artifacts import artifact_path as normal_path
 from .base import (
@@ -40,8 +41,7 @@ from .environment import command_line, environment_files, environment_params, en
 from .names import legal_name
 from .objects import Saved, find_artifact, load_object, save_object
 from .spool import Spool
-from .stores import THROUGH_MLFLOW
-from .uris import masked
+from .stores import THROUGH_MLFLOW, is_on_this_machine
 from .writer import Writer
 
 __all__ = ["Recorder"]
@@ -76,6 +76,7 @@ class Recorder:
         self._store = store
         self._run = info
         self._settings = settings
+        self._clean: Callable[[str], str] = masked
         self._writer: Writer | None = None
         self._surveyor: threading.Thread | None = None
         self._params: dict[str, str] = {}
@@ -160,7 +161,7 @@ class Recorder:
         Parameters
         ----------
         survey : bool
-            Save packages and uncommitted code, too, in the background.
+            Save packages and, by the setting ``log_code``, uncommitted code, too, in the background.
         """
         if self._writer is not None:
             return self
@@ -169,6 +170,7 @@ class Recorder:
         before = self._run
         self._run = self._store.run(self.id)
         self._params = dict(self._run.params)
+        self._clean = Vault.of(self._settings.work_dir).cleaner()
         spool = Spool(self._settings.work_dir / ".qnb" / "unwritten", run_id=self.id, uri=self._store.uri)
         self._writer = Writer(lambda entries: self._store.log(self.id, entries), spool=spool)
         _started.add(self.id)
@@ -211,7 +213,7 @@ class Recorder:
             self._writer.flush()
 
     def log_params(self, **params: Any) -> None:
-        """Log parameters. Each is written once; passwords in URIs are masked.
+        """Log parameters. Each is written once; passwords in URIs and what is named like a secret are masked.
 
         Params longer than MLflow takes (6000 characters) are kept whole beside it; `list_params` returns them whole.
 
@@ -223,7 +225,7 @@ class Recorder:
         entries: list[Entry] = []
         long: dict[str, str] = {}
         for given, value in params.items():
-            name, text = legal_name("param", given), masked(str(value))
+            name, text = legal_name("param", given), self._clean(shown(given, value))
             if len(text) > PARAM_LIMIT:
                 long[name] = text
                 text = text[: PARAM_LIMIT - len(_MORE)] + _MORE
@@ -272,10 +274,10 @@ class Recorder:
         self._log(entries)
 
     def set_tags(self, **tags: Any) -> None:
-        """Set tags; passwords in URIs are masked, texts beyond MLflow's 8000 characters cut."""
+        """Set tags; secrets are masked as in `log_params`, texts beyond MLflow's 8000 characters cut."""
         entries: list[Entry] = []
         for given, value in tags.items():
-            name, text = legal_name("tag", given), masked(str(value))
+            name, text = legal_name("tag", given), self._clean(shown(given, value))
             entries.append(TagSet(name, text if len(text) <= TAG_LIMIT else text[: TAG_LIMIT - 1] + "…"))
         self._log(entries)
 
@@ -456,9 +458,11 @@ class Recorder:
         return dict(self.load_object(LONG_PARAMS))
 
     def _survey(self) -> None:
-        """Save packages and uncommitted code; what fails here is told and fails nothing."""
+        """Save packages and, where that is wanted, uncommitted code; what fails here is told and fails nothing."""
+        code = self._settings.log_code
         try:
-            texts, commit = environment_files(self._settings.work_dir)
+            here = is_on_this_machine(self._store.uri)
+            texts, commit = environment_files(self._settings.work_dir, code=here if code is None else code)
             for name, text in texts.items():
                 self._put(text, name, "")
             if commit:

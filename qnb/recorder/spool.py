@@ -12,8 +12,9 @@ from typing import Any
 
 from ..errors import RecorderError
 from ..names import checked_name
+from ..private import private_folder
+from ..secrets import masked
 from .base import Entry, MetricPoint, ParamSet, TagDeleted, TagSet
-from .uris import masked
 
 __all__ = ["Spool", "read_spool"]
 
@@ -51,11 +52,11 @@ class Spool:
             return self.path
         lines = [json.dumps({"run_id": self._run_id, "uri": self._uri})]
         lines += [json.dumps([_NAMES[type(e)], *_values(e)]) for e in entries]
-        for folder in (self._folder, Path(tempfile.gettempdir()) / "qnb-unwritten"):
-            self._folder = folder
+        for make in (lambda: private_folder(self._folder), lambda: Path(tempfile.mkdtemp(prefix="qnb-unwritten-"))):
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                self._folder = make()
                 fresh = self.path.with_suffix(f".{os.getpid()}")
+                fresh.touch(mode=0o600)
                 fresh.write_text("\n".join(lines) + "\n", encoding="utf-8")
                 os.replace(fresh, self.path)
                 return self.path

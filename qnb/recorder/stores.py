@@ -10,7 +10,7 @@ from pathlib import Path
 from .base import Store
 from .uris import sqlite_path
 
-__all__ = ["THROUGH_MLFLOW", "open_store"]
+__all__ = ["THROUGH_MLFLOW", "is_on_this_machine", "open_store"]
 
 THROUGH_MLFLOW = "mlflow+"
 _stores: dict[tuple[str, int], Store] = {}
@@ -45,6 +45,11 @@ def open_store(uri: str, *, cache_dir: Path | None = None) -> Store:
         if store is None or (path is not None and not path.exists()):
             store = _stores[key] = _open(uri, cache_dir)
         return store
+
+
+def is_on_this_machine(uri: str) -> bool:
+    """Return whether a store is a file of this machine, or in the memory of this process: nobody is sent anything."""
+    return uri.startswith("memory:") or sqlite_path(uri.removeprefix(THROUGH_MLFLOW)) is not None
 
 
 @atexit.register

@@ -1,4 +1,4 @@
-"""Tracking URIs: what they point at, and their text without secrets."""
+"""Tracking URIs: what they point at."""
 
 from __future__ import annotations
 
@@ -6,36 +6,9 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-__all__ = ["address_of", "local_path", "masked", "sqlite_path"]
+__all__ = ["address_of", "local_path", "sqlite_path"]
 
-_PASSWORD = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^:/?#@\s'\"]*):[^/?#@\s'\"]+@", re.IGNORECASE)
-_ARGUMENT = re.compile(
-    r"(?P<head>\b[\w.-]*(?:password|passwd|token|secret|api[_-]?key|access[_-]?key)[\w.-]*)(?P<mid>\s*[=:]\s*|\s+)"
-    r"(?P<value>[^\s&'\"]+)",
-    re.IGNORECASE,
-)
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
-
-
-def masked(text: str, *, arguments: bool = False) -> str:
-    """Return `text` with the passwords of the URIs in it replaced by ``***``.
-
-    Parameters
-    ----------
-    text : str
-        A URI, or any text with URIs in it (a command line, a code difference).
-    arguments : bool
-        Mask values of arguments that are named like secrets, too: ``--token=abc``, ``password: abc``.
-
-    Examples
-    --------
-    >>> masked("postgresql://anna:geheim@db/tracking")
-    'postgresql://anna:***@db/tracking'
-    >>> masked("run.py --api-key abc123", arguments=True)
-    'run.py --api-key ***'
-    """
-    text = _PASSWORD.sub(r"\g<head>:***@", text)
-    return _ARGUMENT.sub(r"\g<head>\g<mid>***", text) if arguments else text
 
 
 def sqlite_path(uri: str) -> Path | None:

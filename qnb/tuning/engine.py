@@ -26,6 +26,7 @@ from ..config import Settings
 from ..errors import ConfigError, StudyError
 from ..execution.fan_out import LAST_WAIT, FanOut
 from ..files import locked, write_atomically
+from ..private import keep_private
 from . import events as ev
 from .attributes import trial_attributes, verdict_attributes
 from .crew import Crew, Died, ProcessCrew
@@ -186,6 +187,7 @@ class StudyEngine:
             self._emit(ev.StudyLog(text=f"the outcome cannot be written: {error}", level="error"))
         self._emit(ev.StudyEnded(status=status, message=message))
         self._search.close()
+        keep_private(self._directory.path)
 
     def _reconcile(self) -> None:
         """Bring events and storage in line: a kill may have come between the two."""

@@ -30,6 +30,7 @@ from ..data.provider import open_store
 from ..errors import ModelError, QnbError, RunStopped
 from ..events import Event, LogLine, MetricLogged, Progress
 from ..models.lightgbm import LGBModel
+from ..secrets import Vault
 from ..task.component import build_component
 from ..task.modules import user_modules
 from ..task.records import records_of
@@ -100,7 +101,7 @@ class Evaluator:
         log : callable
             Takes lines for the trial's log.
         """
-        task = Task.from_json(job.task)
+        task = Task.from_json(Vault.beside(self._folder).reveal(job.task))
         with user_modules(task.imports, task.base_dir, self._settings.work_dir):
             return self._run(task, job, report, log)
 

@@ -12,8 +12,9 @@ from ..check import check_task
 from ..check.by_value import objects_of_the_notebook
 from ..config import Settings
 from ..errors import ConfigError, StudyError
+from ..secrets import Vault
 from .enough import too_many_folds
-from .plan import StudyPlan
+from .plan import StudyPlan, without_secrets
 from .search import check_sampler
 from .storage import check_storage
 from .studydir import GoingOnError, StudyDir, create_study, find_study
@@ -46,7 +47,9 @@ def open_study(
     names = vars(sys.modules["__main__"]) if namespace is None else namespace
     objects = objects_of_the_notebook(plan.task, settings, names)
     check_sampler(plan.spec.sampler)
-    _try_storage(plan)
+    vault = Vault.of(settings.work_dir)
+    _try_storage(plan, vault)
+    plan = without_secrets(plan, vault)
     if not resume:
         return create_study(plan, settings, objects)
     directory = find_study(settings, plan.spec.name)
@@ -67,9 +70,9 @@ def open_study(
     return directory
 
 
-def _try_storage(plan: StudyPlan) -> None:
+def _try_storage(plan: StudyPlan, vault: Vault) -> None:
     try:
-        check_storage(plan.spec.storage)
+        check_storage(vault.reveal(plan.spec.storage))
     except StudyError as error:
         if "study.storage" not in plan.document.places:  # from the command line
             raise

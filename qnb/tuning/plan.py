@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any, TypedDict
 
 from ..errors import ConfigError, Problem, nearest, remedy_for
 from ..files import fit
+from ..secrets import Vault
 from ..task.document import Document, Place, copied
 from ..task.parse import parse
 from ..task.records import records_of
@@ -19,7 +20,7 @@ from .overlay import lay_over, named_space_for
 from .space import TAGS, Space, read_space
 from .spec import STUDY_KEYS, StudySpec
 
-__all__ = ["StudyPlan", "load_study", "plan_from_json", "plan_of", "plan_to_json"]
+__all__ = ["StudyPlan", "load_study", "plan_from_json", "plan_of", "plan_to_json", "without_secrets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,15 @@ def _without_effect(spec: StudySpec, space: Space) -> list[str]:
 
 def _in_order(problems: Sequence[Problem]) -> list[Problem]:
     return sorted(dict.fromkeys(problems), key=lambda p: (p.line is None, p.line or 0, p.column or 0))
+
+
+def without_secrets(plan: StudyPlan, vault: Vault) -> StudyPlan:
+    """Return the plan as it may be written and shown; what is secret in it is kept in `vault`."""
+    d = plan.document
+    document = Document(vault.hide(d.values), d.places, d.links, d.warnings, d.imports)
+    task = replace(plan.task, document=vault.hide(plan.task.document), text=vault.hide_text(plan.task.text))
+    spec = replace(plan.spec, storage=vault.hide(plan.spec.storage))
+    return replace(plan, spec=spec, document=document, task=task, text=vault.hide_text(plan.text))
 
 
 def plan_to_json(plan: StudyPlan) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import MissingExtraError
+from ..secrets import Vault
 from .attributes import stored_name, study_attributes
 from .grid import grid_points
 from .objectives import short_name
@@ -79,9 +80,10 @@ class Search:
         self._limit = spec.trials
         if spec.sampler == "grid":
             self._limit = min(spec.trials, math.prod(len(v) for v in grid_points(space).values()))
+        storage = open_storage(Vault.beside(folder).reveal(spec.storage), folder)
         with quiet():
             self._study = optuna.create_study(
-                study_name=stored_name(spec, study_id), storage=open_storage(spec.storage, folder), load_if_exists=True,
+                study_name=stored_name(spec, study_id), storage=storage, load_if_exists=True,
                 directions=[o.optuna_direction for o in spec.objectives], sampler=self._sampler(0),
                 pruner=optuna.pruners.NopPruner(),
             )  # fmt: skip

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StudyError
-from ..recorder.uris import masked
+from ..secrets import masked
 
 __all__ = ["check_storage", "open_storage", "quiet"]
 

@@ -1,7 +1,7 @@
 """The directory of a study: what is kept there, by whom, and how a study is stopped, paused and gone on with.
 
-``request.json``   plan and settings (by whoever starts the study)
-``study.yaml``     the text as the user wrote it
+``request.json``   plan and settings (by whoever starts the study), without secrets
+``study.yaml``     the text as the user wrote it, without secrets
 ``main.pkl``       classes of the notebook's cells that the workflow needs, by value; only for the user's own workers
 ``optuna.journal`` Optuna's storage, unless another was named
 ``events.ndjson``  every event of the study (see `qnb.tuning.events`): what views are folded from
@@ -29,8 +29,10 @@ from ..config import Settings
 from ..errors import QnbError, StudyError, UnknownNameError
 from ..files import changing, is_locked, load_json, make, read_json, remove, write_atomically
 from ..machine import ProcessId, process_id
+from ..private import private_folder
+from ..secrets import Vault
 from .events import EventLog, EventReader, StudyWentOn
-from .plan import StudyPlan, plan_from_json, plan_to_json
+from .plan import StudyPlan, plan_from_json, plan_to_json, without_secrets
 from .spec import StudySpec
 from .state import StudyState
 
@@ -100,7 +102,8 @@ class StudyDir:
         """
         try:
             raw = load_json(self.path / "request.json")
-            spec, settings = StudySpec.from_json(raw["plan"]["spec"]), Settings.from_json(raw["settings"])
+            spec = StudySpec.from_json(raw["plan"]["spec"])
+            settings = Settings.from_json(Vault.beside(self.path).reveal(raw["settings"]))
         except (OSError, ValueError, KeyError, TypeError, QnbError) as error:
             raise self._damaged(error) from error
         return StudyRequest(self.study_id, spec.name, spec, settings, raw["plan"])
@@ -119,13 +122,15 @@ class StudyDir:
         if objects is not None:
             self.objects_path.touch(mode=0o600)
             self.objects_path.write_bytes(objects)
-        raw = {"plan": plan_to_json(plan), "settings": settings.to_json()}
+        vault = Vault.beside(self.path)
+        plan = without_secrets(plan, vault)
+        raw = {"plan": plan_to_json(plan), "settings": vault.hide(settings.to_json())}
         write_atomically(self.path / "study.yaml", plan.text)
         write_atomically(self.path / "request.json", json.dumps(raw, default=str))  # last: with it there is a study
 
     def ask(self, what: str) -> None:
         """Leave a request: ``stop`` or ``pause``."""
-        (self.path / what).touch()
+        (self.path / what).touch(mode=0o600)
 
     def withdraw(self, what: str) -> None:
         """Take a request back."""
@@ -196,7 +201,7 @@ def create_study(plan: StudyPlan, settings: Settings, objects: bytes | None = No
     """Make the directory of a new study."""
     stamp = time.strftime("%m%d%H%M%S")
     directory = StudyDir(studies_dir(settings) / f"{stamp}{secrets.token_hex(3)}")
-    directory.path.mkdir(parents=True)
+    private_folder(directory.path)
     directory.claim(process_id())
     directory.write_request(plan, settings, objects)
     return directory

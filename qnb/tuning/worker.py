@@ -7,12 +7,14 @@ and the worker ends at once.
 
 from __future__ import annotations
 
+import io
 import os
 import queue
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,11 +22,26 @@ from ..config import Settings, use_settings
 from ..events import Event, LogLine
 from ..execution.logs import logs_as_events
 from ..execution.session_objects import notebook_objects
+from ..secrets import Vault
 from .evaluate import Evaluator, failure_of
 from .messages import Answer, Done, Hello, Job, Report, decode, encode
 from .studydir import StudyDir
 
 __all__ = ["main"]
+
+
+class _Clean(io.TextIOBase):
+    """What Python code prints, without secrets, in the worker's log."""
+
+    def __init__(self, clean: Callable[[str], str]) -> None:
+        self._clean = clean
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        os.write(2, self._clean(text).encode("utf-8", "replace"))
+        return len(text)
 
 
 class _Wire:
@@ -61,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     """Evaluate jobs of the study whose directory is named on the command line, until standard input closes."""
     wire = _Wire()
     directory = StudyDir(Path((argv or sys.argv[1:])[0]))
+    sys.stdout = sys.stderr = _Clean(Vault.beside(directory.path).cleaner())
     request = directory.request()
     settings = use_settings(request.settings.with_(threads=request.spec.threads))
     evaluator = Evaluator(request.spec, settings, directory.path)
@@ -74,10 +92,11 @@ def main(argv: list[str] | None = None) -> int:
 def _evaluate(evaluator: Evaluator, job: Job, wire: _Wire, directory: StudyDir, settings: Settings) -> Done:
     began = time.perf_counter()
     path = directory.trial_log(job.trial)
+    clean = Vault.beside(directory.path).cleaner()
 
     def log(text: str) -> None:
         with suppress(OSError), path.open("ab", buffering=0) as file:  # a full disk must not end a trial that logs
-            file.write(f"{time.strftime('%H:%M:%S')} {text}\n".encode("utf-8", "replace"))
+            file.write(f"{time.strftime('%H:%M:%S')} {clean(text)}\n".encode("utf-8", "replace"))
 
     def emit(event: Event) -> None:
         if isinstance(event, LogLine):
@@ -93,7 +112,7 @@ def _evaluate(evaluator: Evaluator, job: Job, wire: _Wire, directory: StudyDir, 
         log(traceback.format_exc())
         kind, text = failure_of(error)
         seconds = {"total": time.perf_counter() - began}
-        return Done(job.trial, job.fold, "failed", seconds=seconds, error=kind, message=text)
+        return Done(job.trial, job.fold, "failed", seconds=seconds, error=kind, message=clean(text))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import PoolError
-from ...files import read_json
+from ...files import read_json, write_atomically
 from ...machine import ProcessId, process_id
+from ...private import private_opener
 from ...rundir import RunDir
 from ...state import load_state
 from ..forks import Forked, ForkServer, RefusedError, Spawned, can_fork, worker_environment
@@ -123,10 +124,10 @@ class KernelBackend:
                     _remove(_traces(connection))
                     raise
                 self._fork = self._fork and not isinstance(error, RefusedError)  # a dead server is replaced
-                with log.open("a", encoding="utf-8") as file:
+                with open(log, "a", encoding="utf-8", opener=private_opener) as file:
                     file.write(f"spawned, not forked: {error}\n")
         try:
-            with log.open("ab") as output:
+            with open(log, "ab", opener=private_opener) as output:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "qnb.pool.forkserver", "--kernel", json.dumps(kernel)],
                     stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
@@ -229,7 +230,7 @@ class KernelWorker:
         process, connection = self._backend.start(self.name.replace(" ", "-"))
         self._process, self._connection = process, connection
         self._leaves = _traces(connection)  # at its end a kernel removes the file that tells where its sockets are
-        connection.with_suffix(".pid").write_text(f"{process.pid} {process.identity.began}", encoding="ascii")
+        write_atomically(connection.with_suffix(".pid"), f"{process.pid} {process.identity.began}")
         self._client = BlockingKernelClient(connection_file=str(connection))
         self._client.load_connection_file()
         self._client.start_channels()

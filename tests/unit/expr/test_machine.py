@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import ctypes
 import inspect
+import os
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -224,3 +225,44 @@ def test_a_folder_that_cannot_be_written_costs_time_only(
     monkeypatch.setattr(native, "_engine", None)
     assert callable(native.kernel("decay"))
     assert "compiled at each start" in caplog.text
+
+
+def test_code_that_others_could_have_written_is_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "kernels"
+    monkeypatch.setenv("QNB_KERNEL_DIR", str(folder))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    compiled = []
+    original = machine.compile_object
+    monkeypatch.setattr(machine, "compile_object", lambda text: compiled.append(1) or original(text))
+
+    def compilations() -> int:
+        compiled.clear()
+        caplog.clear()
+        monkeypatch.setattr(native, "_loaded", {})
+        monkeypatch.setattr(native, "_engine", None)
+        native.kernel("decay")
+        return len(compiled)
+
+    assert (compilations(), compilations()) == (1, 0)
+    (kept,) = folder.glob("*.o")
+    assert (folder.stat().st_mode & 0o777, kept.stat().st_mode & 0o777) == (0o700, 0o600)
+    folder.chmod(0o777)
+    kept.chmod(0o666)
+    assert compilations() == 1
+    assert "can be written by others and is made again" in caplog.text
+    assert (folder.stat().st_mode & 0o777, kept.stat().st_mode & 0o777) == (0o700, 0o600)
+    assert compilations() == 0
+    if os.getuid() != 0:
+        return
+    os.chown(kept, 12345, -1)
+    assert compilations() == 1
+    assert "belongs to another user and is made again" in caplog.text
+    os.chown(folder, 12345, -1)
+    assert compilations() == 1
+    assert (
+        f"are not used, since it belongs to another user; they are made again in {tmp_path}/home/.cache" in caplog.text
+    )
+    assert compilations() == 0
+    assert list((tmp_path / "home" / ".cache" / "qnb" / "kernels").glob("*.o"))

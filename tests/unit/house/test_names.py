@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qnb.config import Settings
 from qnb.data.importers import import_market
 from qnb.data.providers.qlib_bin import QlibBinStore
 from qnb.data.writer import check_symbol, feature_file, feature_folder, write_calendar, write_groups, write_universe
@@ -169,7 +170,7 @@ def test_artifacts_stay_in_their_run(tmp_path: Path) -> None:
     store = MemoryStore("memory:names")
     try:
         info = store.create_run(store.create_experiment("e"), "r", tags={})
-        recorder = Recorder(store, info)
+        recorder = Recorder(store, info, Settings(work_dir=tmp_path))
         for name in ("../x", "a/../../x", "/x", "CON", "a/nul.txt", ".x", "a\nb", "n" * 300):
             with pytest.raises(RecorderError, match="artifact"):
                 recorder.save_objects(**{name: 1})

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qnb.recorder.uris import address_of, local_path, masked, sqlite_path
+from qnb.recorder.uris import address_of, local_path, sqlite_path
+from qnb.secrets import masked
 
 
 @pytest.mark.parametrize(
