@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from .errors import ConfigError, Problem
 
 __all__ = [
+    "MAGICS",
     "add_pool_options",
     "command_parser",
     "data_parser",
@@ -19,7 +20,7 @@ __all__ = [
     "pool_parser",
     "qtask_parser",
     "qtune_parser",
-    "run_ref_parser",
+    "resume_parser",
     "runs_parser",
     "show_parser",
     "stop_parser",
@@ -50,15 +51,11 @@ a distribution stands where a value would: learning_rate: !loguniform [0.01, 0.3
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises instead of leaving the process when `exits` is false, so a magic can show the message."""
-
-    exits = True
+class _MagicParser(argparse.ArgumentParser):
+    """Raises instead of leaving the process, so that a magic can show the message."""
 
     def error(self, message: str) -> NoReturn:
-        if self.exits:
-            super().error(message)
-        raise ConfigError([Problem(f"{self.prog}: {message}", f"see {self.prog}?")])
+        raise ConfigError([Problem(f"{self.prog}: {message}", f"see {self.prog.partition(' ')[0]}?")])
 
 
 def add_task_options(parser: argparse.ArgumentParser) -> None:
@@ -111,11 +108,10 @@ def study_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def qtune_parser() -> argparse.ArgumentParser:
     """Return the parser of the line of ``%%qtune``."""
-    parser = _Parser(
+    parser = _MagicParser(
         prog="%%qtune", description="Search the distributions in the YAML of the cell; the cell returns at once.",
         epilog=_TUNE_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False,
     )  # fmt: skip
-    parser.exits = False
     parser.add_argument("name", metavar="NAME", nargs="?", help="name of the study and of its handle in the notebook")
     add_study_options(parser)
     parser.add_argument("--experiment", "-e", metavar="E", help="experiment to record under; default: the YAML's")
@@ -127,9 +123,9 @@ def command_parser() -> argparse.ArgumentParser:
     """Return the parser of the ``qnb`` command."""
     from . import __version__
 
-    parser = _Parser(prog="qnb", description="Quant research in notebooks, from the shell.")
+    parser = argparse.ArgumentParser(prog="qnb", description="Quant research in notebooks, from the shell.")
     parser.add_argument("--version", action="version", version=f"qnb {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     run = commands.add_parser(
         "run",
@@ -181,11 +177,10 @@ def command_parser() -> argparse.ArgumentParser:
 
 def qtask_parser() -> argparse.ArgumentParser:
     """Return the parser of the line of ``%%qtask``."""
-    parser = _Parser(
+    parser = _MagicParser(
         prog="%%qtask", description="Run the YAML of the cell in a process of its own; the cell returns at once.",
         epilog=_CELL_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False,
     )  # fmt: skip
-    parser.exits = False
     parser.add_argument("name", metavar="NAME", nargs="?", help="name of the run and of its handle in the notebook")
     add_task_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would run: rows, memory, time; run nothing")
@@ -197,17 +192,15 @@ def qtask_parser() -> argparse.ArgumentParser:
 
 def runs_parser(prog: str = "%qruns") -> argparse.ArgumentParser:
     """Return the parser of ``%qruns``, which takes what ``qnb runs`` takes; a page there is longer."""
-    parser = _Parser(prog=prog, add_help=False)
-    parser.exits = False
+    parser = _MagicParser(prog=prog, add_help=False)
     _fill_runs(parser)
     parser.set_defaults(max=100)
     return parser
 
 
-def run_ref_parser(prog: str, *, several: bool = False) -> argparse.ArgumentParser:
+def _run_ref_parser(prog: str, *, several: bool = False) -> argparse.ArgumentParser:
     """Return the parser of a magic that names a run, or several (``%qshow``, ``%qstop``, ``%qresume``)."""
-    parser = _Parser(prog=prog, add_help=False)
-    parser.exits = False
+    parser = _MagicParser(prog=prog, add_help=False)
     nargs = "*" if several else "?"
     parser.add_argument("run", metavar="RUN", nargs=nargs, help="name, id, or four or more of its first characters")
     return parser
@@ -215,22 +208,21 @@ def run_ref_parser(prog: str, *, several: bool = False) -> argparse.ArgumentPars
 
 def show_parser() -> argparse.ArgumentParser:
     """Return the parser of ``%qshow``."""
-    parser = run_ref_parser("%qshow", several=True)
+    parser = _run_ref_parser("%qshow", several=True)
     parser.add_argument("--overlay", action="store_true", help="draw the curves of the runs over each other")
     return parser
 
 
 def stop_parser() -> argparse.ArgumentParser:
     """Return the parser of ``%qstop``."""
-    parser = run_ref_parser("%qstop", several=True)
+    parser = _run_ref_parser("%qstop", several=True)
     parser.add_argument("--all", action="store_true", help="every run that waits or is going")
     return parser
 
 
 def pool_parser() -> argparse.ArgumentParser:
     """Return the parser of ``%qpool``."""
-    parser = _Parser(prog="%qpool", add_help=False)
-    parser.exits = False
+    parser = _MagicParser(prog="%qpool", add_help=False)
     parser.add_argument("--workers", type=int, metavar="N", help="runs at a time; default: the cores")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of all workers together")
     parser.add_argument("--memory", type=gigabytes, metavar="GB", help="memory of one worker; 0 for an equal share")
@@ -239,10 +231,14 @@ def pool_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def resume_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``%qresume``."""
+    return _run_ref_parser("%qresume")
+
+
 def data_parser() -> argparse.ArgumentParser:
     """Return the parser of ``%qdata``, which takes what ``qnb data`` takes."""
-    parser = _Parser(prog="%qdata", add_help=False)
-    parser.exits = False
+    parser = _MagicParser(prog="%qdata", add_help=False)
     _fill_data(parser)
     return parser
 
@@ -318,8 +314,8 @@ def _fill_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clean", action="store_true", help="remove the folders of runs that were deleted, list none")
 
 
-def _fill_data(parser: _Parser) -> None:
-    sub = parser.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
+def _fill_data(parser: argparse.ArgumentParser) -> None:
+    sub = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     demo = sub.add_parser("demo", help="make the embedded demo market and say where it is")
     demo.add_argument("--instruments", type=int, default=300, metavar="N", help="number of instruments; default 300")
     demo.add_argument("--years", type=int, default=12, metavar="Y", help="years of daily bars; default 12")
@@ -369,8 +365,19 @@ def _fill_data(parser: _Parser) -> None:
         help="keep 8GB at most from now on, what was used longest ago goes first; 0 for the default of 20GB",
     )  # fmt: skip
     cache.add_argument("--all", action="store_true", help="list every entry, not only the twenty that were used last")
-    for action in sub.choices.values():
-        action.exits = parser.exits
+
+
+MAGICS: Mapping[str, Callable[[], argparse.ArgumentParser]] = {
+    "qtask": qtask_parser,
+    "qtune": qtune_parser,
+    "qshow": show_parser,
+    "qstop": stop_parser,
+    "qresume": resume_parser,
+    "qruns": runs_parser,
+    "qpool": pool_parser,
+    "qdata": data_parser,
+}
+"""Every magic and what makes the parser of its line."""
 
 
 def namespace_to_dict(options: argparse.Namespace) -> dict[str, Any]:

@@ -6,8 +6,10 @@ IPython's inspector never sees; ipykernel's ``do_inspect`` does, so the extensio
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["add_help", "remove_help"]
 
 _CELL = re.compile(r"\s*%%(qtask|qtune)\b")
-_LINE = re.compile(r"\s*%%?(qtask|qtune|qshow|qstop|qresume|qruns|qlog|qwhatif)\b(?P<rest>.*)$")
-_NAMES_A_RUN = frozenset(("qshow", "qstop", "qresume", "qlog", "qwhatif"))
+_LINE = re.compile(r"\s*%%?(?P<magic>q\w+) (?P<rest>.*)$")
 _PLAIN = (str, int, float, bool, list, tuple, dict)
 
 
@@ -86,31 +87,43 @@ def _matches(shell: InteractiveShell, text: str, line: int, column: int) -> dict
 
 
 def _line_matches(before: str) -> list[Any]:
-    """Return runs and options for the line of a magic."""
-    match = _LINE.match(before)
-    if match is None or not match["rest"].startswith(" "):
-        return []
+    """Return what the parser of a magic takes at the end of its line."""
     from ..assist import Completion
+    from ..options import MAGICS
 
-    word = match["rest"].rpartition(" ")[2]
-    if word.startswith("-"):
-        options = _options(match[1])
-        return [Completion(o, "option", "", len(word)) for o in options if o.startswith(word)]
-    if match[1] in _NAMES_A_RUN:
+    match = _LINE.match(before)
+    if match is None or match["magic"] not in MAGICS:
+        return []
+    *words, word = match["rest"].split(" ")
+    found = _taken(MAGICS[match["magic"]](), words, word)
+    return [Completion(text, kind, doc, len(word)) for text, kind, doc in found if text.strip("'").startswith(word)]
+
+
+def _taken(parser: argparse.ArgumentParser, words: list[str], word: str) -> Iterator[tuple[str, str, str]]:
+    """Yield text, kind and help of what `parser` takes in the place of `word`, behind `words`."""
+    for given in words:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parser = action.choices.get(given, parser)
+    options = {name: action for action in parser._actions for name in action.option_strings}
+    last = options.get(words[-1]) if words else None
+    if last is not None and last.nargs != 0:
+        yield from _values(last)
+    elif word.startswith("-"):
+        yield from ((name, "option", action.help or "") for name, action in options.items() if name.startswith("--"))
+    else:
+        for action in parser._actions:
+            if not action.option_strings:
+                yield from _values(action)
+
+
+def _values(action: argparse.Action) -> Iterator[tuple[str, str, str]]:
+    if action.metavar == "RUN":
         from ..assist.names import runs
         from ..session import current_session
 
-        known = runs(current_session().settings.runs_dir)
-        return [Completion(shlex.quote(r), "run", "", len(word)) for r in known if r.startswith(word)]
-    return []
-
-
-def _options(magic: str) -> list[str]:
-    from .. import options
-
-    makers = {"qruns": "runs_parser"}
-    maker = getattr(options, makers.get(magic, f"{magic}_parser"), None)
-    return [] if maker is None else list(dict.fromkeys(re.findall(r"--[\w-]+", maker().format_usage())))
+        yield from ((shlex.quote(run), "run", "") for run in runs(current_session().settings.runs_dir))
+    yield from ((str(choice), "value", "") for choice in action.choices or ())
 
 
 def _explained(shell: InteractiveShell, code: str, cursor: int) -> str | None:

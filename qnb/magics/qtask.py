@@ -20,7 +20,8 @@ from ..options import (
     parse_line,
     pool_parser,
     qtask_parser,
-    run_ref_parser,
+    resume_parser,
+    runs_parser,
     show_parser,
     stop_parser,
 )
@@ -29,13 +30,13 @@ from ..rundir import RunDir
 from ..session import Session, current_session
 from ..task.spec import Task
 
-__all__ = ["QnbMagics"]
+__all__ = ["QnbMagics", "with_options"]
 
 MOST_PANELS = 20
 """Of the runs that are going, when none is named: each panel takes its room and its time."""
 
 
-def _with_options(parser: Callable[[], argparse.ArgumentParser]) -> Callable[[Any], Any]:
+def with_options(parser: Callable[[], argparse.ArgumentParser]) -> Callable[[Any], Any]:
     """Add the options of `parser` to the docstring that ``%magic?`` shows."""
 
     def add(method: Any) -> Any:
@@ -52,7 +53,7 @@ class QnbMagics(Magics):
     """``%%qtask``, ``%qtask``, ``%qshow``, ``%qstop``, ``%qresume``, ``%qpool``, ``%qdata``, ``%qruns``."""
 
     @line_cell_magic
-    @_with_options(qtask_parser)
+    @with_options(qtask_parser)
     def qtask(self, line: str, cell: str | None = None) -> None:
         """Run the YAML of the cell in a process of its own; the cell returns at once.
 
@@ -72,6 +73,7 @@ class QnbMagics(Magics):
         self._guard(self._qtask, line, cell)
 
     @line_magic
+    @with_options(show_parser)
     def qshow(self, line: str) -> None:
         """Show the panel of runs: ``%qshow NAME`` or ``%qshow 3f9c2e``.
 
@@ -81,6 +83,7 @@ class QnbMagics(Magics):
         self._guard(self._qshow, line)
 
     @line_magic
+    @with_options(stop_parser)
     def qstop(self, line: str) -> None:
         """Ask runs to stop at their next safe place: ``%qstop NAME``, ``%qstop a b``, ``%qstop --all``.
 
@@ -89,12 +92,13 @@ class QnbMagics(Magics):
         self._guard(self._qstop, line)
 
     @line_magic
+    @with_options(resume_parser)
     def qresume(self, line: str) -> None:
         """Have a run that was stopped or interrupted go on from its checkpoint: ``%qresume NAME``."""
         self._guard(self._qresume, line)
 
     @line_magic
-    @_with_options(pool_parser)
+    @with_options(pool_parser)
     def qpool(self, line: str) -> None:
         """Show workers, load, queue and settings of the pool; with options, change them.
 
@@ -103,6 +107,7 @@ class QnbMagics(Magics):
         self._guard(self._qpool, line)
 
     @line_magic
+    @with_options(data_parser)
     def qdata(self, line: str) -> None:
         """Market data: ``%qdata info [STORE]``, ``check``, ``demo``, ``import SOURCE STORE``, ``cache``.
 
@@ -111,10 +116,9 @@ class QnbMagics(Magics):
         self._guard(self._qdata, line)
 
     @line_cell_magic
+    @with_options(runs_parser)
     def qruns(self, line: str, cell: str | None = None) -> None:
         """Browse all runs, also those of plain MLflow: sort, filter, tag, rename, delete, compare, open.
-
-        ``%qruns [--experiment E] [--filter "metrics.IC > 0.04"] [--max N] [--uri URI]``
 
         ``%qruns --clean`` removes the folders of runs that were deleted.
         """
@@ -221,7 +225,7 @@ class QnbMagics(Magics):
 
     def _qresume(self, line: str) -> None:
         session = current_session()
-        handle = session.resume(session.find(parse_line(run_ref_parser("%qresume"), line).run))
+        handle = session.resume(session.find(parse_line(resume_parser(), line).run))
         if handle.name.isidentifier():
             self.shell.user_ns[handle.name] = handle
         self._show(handle)

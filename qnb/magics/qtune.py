@@ -11,6 +11,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class
 from ..errors import ConfigError, Problem, QnbError, UnknownNameError
 from ..options import parse_line, qtune_parser, study_options
 from ..session import current_session
+from .qtask import with_options
 
 __all__ = ["TuneMagics"]
 
@@ -20,6 +21,7 @@ class TuneMagics(Magics):
     """``%%qtune`` and ``%qtune``."""
 
     @line_cell_magic
+    @with_options(qtune_parser)
     def qtune(self, line: str, cell: str | None = None) -> None:
         """Search the distributions in the YAML of the cell; the cell returns at once.
 
@@ -32,10 +34,6 @@ class TuneMagics(Magics):
                 learning_rate: !loguniform [0.02, 0.3]
                 num_leaves: !int [16, 256]
             features: Alpha158
-
-        ``%%qtune NAME [--trials N] [--jobs J] [--timeout S] [--sampler tpe|cmaes|gp|random|grid|qmc]
-        [--pruner hyperband|median|none] [--metric M] [--direction D] [--cv walk_forward:4] [--space LightGBMSpace]
-        [--resume]``
 
         NAME becomes a handle: ``lgb_tune.best_params``, ``lgb_tune.trials``, ``lgb_tune.verdict``,
         ``lgb_tune.promote()``, ``lgb_tune.stop()``, ``await lgb_tune``. Without a cell, ``%qtune NAME`` searches the

@@ -12,6 +12,9 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from qnb.config import Settings, current_settings, use_settings
 from qnb.magics.complete import add_help, remove_help
+from qnb.magics.qtask import QnbMagics
+from qnb.magics.qtune import TuneMagics
+from qnb.options import MAGICS
 from qnb.rundir import create_run
 from qnb.task.spec import load_task
 
@@ -64,6 +67,35 @@ def test_runs_and_options_on_the_line(shell: InteractiveShell, tmp_path: Path) -
     assert ("'first try'", "fir") in _offered(shell, "%qstop fir|")
     assert ("--filter", "--f") in _offered(shell, "%qruns --f|")
     assert ("--experiment", "--ex") in _offered(shell, "%%qtask a --ex|\nmodel: lightgbm")
+
+
+def test_every_magic_completes_what_its_parser_takes(shell: InteractiveShell, tmp_path: Path) -> None:
+    registered = [*vars(QnbMagics).values(), *vars(TuneMagics).values()]
+    names = {m.__name__ for m in registered if callable(m) and m.__name__.startswith("q")}
+    assert MAGICS.keys() == names
+    for magic, make in MAGICS.items():
+        parser = make()
+        for action in parser._actions:
+            for option in (o for o in action.option_strings if o.startswith("--")):
+                for sign in ("%", "%%") if magic in ("qtask", "qtune", "qruns") else ("%",):
+                    line = f"{sign}{magic} {option[:3]}|"
+                    assert (option, option[:3]) in _offered(shell, line), line
+
+
+def test_runs_are_named_by_name_or_id_wherever_one_is_taken(shell: InteractiveShell, tmp_path: Path) -> None:
+    settings = Settings().with_(work_dir=str(tmp_path))
+    run = create_run(load_task("model: lightgbm"), settings, name="second")
+    for line in ("%qshow", "%qshow other", "%qshow --overlay", "%qstop", "%qstop --all", "%qresume", "%qpool --next"):
+        assert ("second", "se") in _offered(shell, f"{line} se|"), line
+        assert (run.run_id, run.run_id[:4]) in _offered(shell, f"{line} {run.run_id[:4]}|"), line
+    assert ("second", "se") not in _offered(shell, "%qpool --workers se|")
+
+
+def test_actions_of_market_data_their_options_and_choices(shell: InteractiveShell) -> None:
+    assert ("import", "im") in _offered(shell, "%qdata im|")
+    assert ("--universe", "--u") in _offered(shell, "%qdata import a b --u|")
+    assert ("files", "fi") in _offered(shell, "%qdata import --layout fi|")
+    assert ("--universe", "--u") not in _offered(shell, "%qdata info --u|")
 
 
 def test_help_under_the_cursor_of_a_kernel(tmp_path: Path) -> None:
