@@ -44,6 +44,7 @@ __all__ = [
     "create_run",
     "find_run_dir",
     "list_run_dirs",
+    "without_secrets",
 ]
 
 
@@ -139,6 +140,10 @@ class RunDir:
             When one is not there any more.
         """
         return replace(task, document=Vault.beside(self.path).reveal(task.document))
+
+    def asks_for(self, task: Task) -> bool:
+        """Return whether the run is one of `task`, which may hold secrets in the clear."""
+        return self.request().task.hash == without_secrets(task, Vault.beside(self.path)).hash
 
     def _raw_request(self) -> dict[str, Any]:
         try:
@@ -335,7 +340,7 @@ def create_run(
     directory = RunDir(settings.runs_dir / run_id)
     private_folder(directory.path)
     vault = Vault.beside(directory.path)
-    task = replace(task, document=vault.hide(task.document), text=vault.hide_text(task.text))
+    task = without_secrets(task, vault)
     request = {
         "run_id": run_id, "name": name, "task": task.to_json(), "settings": vault.hide(settings.to_json()),
         "threads": settings.threads, "seed": seed, "submitter": [*_identity()], "boot": boot_id(),
@@ -355,6 +360,11 @@ def create_run(
         )  # fmt: skip
     write_atomically(directory.path / "request.json", json.dumps(request, default=str))  # last: now it is a run
     return directory
+
+
+def without_secrets(task: Task, vault: Vault) -> Task:
+    """Return a task as it may be written and shown; what is secret in it is kept in `vault`."""
+    return replace(task, document=vault.hide(task.document), text=vault.hide_text(task.text))
 
 
 def _identity() -> tuple[int, float]:

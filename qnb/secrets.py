@@ -18,6 +18,7 @@ import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def _hidden(found: re.Match[str]) -> str:
     return found[0] if kept else f"{found['word']}{found['mid']}***"
 
 
+@lru_cache(maxsize=4096)
 def is_secret(name: str) -> bool:
     """Return whether an argument of that name holds a secret: ``token``, ``db_password``, ``apiKey``.
 

@@ -307,7 +307,7 @@ def _to_resume(session: Session, name: str, task: Task) -> RunHandle | None:
         handle = None
     if handle is not None and not handle.is_over:
         raise PoolError(f"{name} is {handle.status} already; %qshow {name} shows it")
-    unfinished = handle is not None and handle.status != "finished" and handle.request.task.hash == task.hash
+    unfinished = handle is not None and handle.status != "finished" and handle.directory.asks_for(task)
     if handle is not None and unfinished and handle.directory.has_checkpoint:
         return handle
     print(f"no checkpoint of {name} for this task; it starts from the beginning", file=sys.stderr)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any, TypedDict
 
+from .. import rundir
 from ..errors import ConfigError, Problem, nearest, remedy_for
 from ..files import fit
 from ..secrets import Vault
@@ -196,8 +197,8 @@ def without_secrets(plan: StudyPlan, vault: Vault) -> StudyPlan:
     """Return the plan as it may be written and shown; what is secret in it is kept in `vault`."""
     d = plan.document
     document = Document(vault.hide(d.values), d.places, d.links, d.warnings, d.imports)
-    task = replace(plan.task, document=vault.hide(plan.task.document), text=vault.hide_text(plan.task.text))
     spec = replace(plan.spec, storage=vault.hide(plan.spec.storage))
+    task = rundir.without_secrets(plan.task, vault)
     return replace(plan, spec=spec, document=document, task=task, text=vault.hide_text(plan.text))
 
 

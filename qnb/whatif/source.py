@@ -24,11 +24,13 @@ def what_if_of(handle: RunHandle) -> WhatIf:
         The run has not finished, or its task has no portfolio record.
     RecorderError
         Its predictions cannot be read.
+    PoolError
+        A secret of its task is not kept any more.
     """
     if handle.status != "finished":
         raise BacktestError(f"run {handle.name} is {handle.status}; what-if needs the predictions of a finished run")
     request = handle.request
-    config = _portfolio(request.task)
+    config = _portfolio(handle.directory.revealed(request.task))
     if config is None:
         raise BacktestError(f"run {handle.name} has no backtest: its task has no PortAnaRecord; add one and run it")
     return WhatIf(config, handle.pred, settings=request.settings, imports=request.task.imports)

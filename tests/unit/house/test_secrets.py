@@ -168,6 +168,8 @@ def test_the_folder_of_a_run_holds_no_secret(tmp_path: Path) -> None:
     again = create_run(request.task, request.settings, name="again", retry_of=directory.run_id)
     assert again.revealed(again.request().task).document == task.document
     assert again.request().task.hash == request.task.hash
+    assert directory.asks_for(task)
+    assert not directory.asks_for(load_task("model: linear\n"))
     assert load_task(request.task.text, base_dir=tmp_path).document == request.task.document
 
 
