@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..config import Settings
 from ..errors import ConfigError, Problem, nearest
 from ..expr.catalogue import registered_operators
+from ..expr.fingerprint import is_users
 from ..task.document import walk
 from ..task.spec import Task
 
@@ -21,8 +23,8 @@ def objects_of_the_notebook(task: Task, settings: Settings, namespace: Mapping[s
     """Return the classes of `namespace` that `task` needs in a worker, pickled by value; None when it needs none.
 
     Those are what stands as ``class: MyNet`` with ``module_path: __main__``, or as ``__main__.MyNet``; operators of the
-    setting ``custom_ops``; and operators registered by hand, those of the notebook and those of modules that the task
-    names. One that the task does not name and that cannot be pickled is left out.
+    setting ``custom_ops``; and operators registered by hand, those of the notebook and those of other modules that the
+    task names. One that the task does not name and that cannot be pickled is left out.
 
     Raises
     ------
@@ -54,14 +56,22 @@ def objects_of_the_notebook(task: Task, settings: Settings, namespace: Mapping[s
 def _pickled(all_of_them: Mapping[str, Any], needed: Mapping[str, Any], task: Task) -> bytes | None:
     import cloudpickle
 
+    known = cloudpickle.list_registry_pickle_by_value()
+    names = {op.__module__ for op in registered_operators().values() if is_users(op.__module__)} - {MAIN, *known}
+    modules = [sys.modules[name] for name in names if name in sys.modules]  # which a worker may not find
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
     try:
         return bytes(cloudpickle.dumps(all_of_them))
     except Exception as error:
         if len(needed) < len(all_of_them):
             return _pickled(needed, needed, task) if needed else None
-        names = ", ".join(needed)
-        problem = Problem(f"{names} cannot be sent to a worker: {error}", "move it to a .py file and name that")
+        what = ", ".join(needed)
+        problem = Problem(f"{what} cannot be sent to a worker: {error}", "move it to a .py file and name that")
         raise ConfigError([problem], source=task.source) from error
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def _named(task: Task) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from .operator import Operator
 
-__all__ = ["operator_fingerprint"]
+__all__ = ["is_users", "operator_fingerprint"]
 
 _ROOT = __name__.partition(".")[0]
 
@@ -58,18 +58,18 @@ def _parts(value: Any, seen: set[int]) -> Iterator[str]:
             yield f"{value.dtype} {value.shape} {hashlib.blake2b(value.tobytes()).hexdigest()}"
         case types.ModuleType():
             yield f"{value.__name__} {getattr(value, '__version__', '')}"
-            if _is_own(value.__name__) and getattr(value, "__file__", None):
+            if is_users(value.__name__) and getattr(value, "__file__", None):
                 yield Path(str(value.__file__)).read_text(encoding="utf-8", errors="replace")
         case type():
             yield value.__qualname__
             for cls in value.__mro__:
-                for name, one in sorted(vars(cls).items()) if _is_own(cls.__module__) else ():
+                for name, one in sorted(vars(cls).items()) if is_users(cls.__module__) else ():
                     if callable(one) or not name.startswith("__"):
                         yield name
                         yield from _parts(one, seen)
         case types.FunctionType():
             yield value.__qualname__
-            if _is_own(value.__module__):
+            if is_users(value.__module__):
                 yield from _parts_of_function(value, seen)
         case staticmethod() | classmethod() | types.MethodType():
             yield from _parts(value.__func__, seen)
@@ -79,7 +79,7 @@ def _parts(value: Any, seen: set[int]) -> Iterator[str]:
             yield from _parts_of_all((value.func, value.args, value.keywords), seen)
         case _ if hasattr(value, "__wrapped__"):
             yield from _parts(value.__wrapped__, seen)
-        case _ if _is_own(type(value).__module__):
+        case _ if is_users(type(value).__module__):
             yield from _parts_of_all((type(value), getattr(value, "__dict__", None)), seen)
         case _:
             yield re.sub(r" at 0x[0-9a-f]+", "", repr(value))
@@ -108,7 +108,7 @@ def _parts_of_function(function: types.FunctionType, seen: set[int]) -> Iterator
                 yield from _parts(function.__globals__[step.argval], seen)
 
 
-def _is_own(module: str) -> bool:
+def is_users(module: str) -> bool:
     """Return whether a module is of the user's: neither of Python, nor of this package, nor installed."""
     name = module.partition(".")[0]
     if name in sys.stdlib_module_names or name == _ROOT:

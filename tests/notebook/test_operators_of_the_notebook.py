@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,9 @@ def metrics(shell: InteractiveShell, feature: str, line: str = "one", **changes:
 
 
 @pytest.mark.slow
-def test_operators_of_cells_in_a_warm_worker(shell: InteractiveShell, tmp_path: Path) -> None:
+def test_operators_of_cells_in_a_warm_worker(
+    shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shell.run_cell(MODEL)
     shell.run_cell(LEVEL.format(level=2) + "from qnb.expr import register_operator\nregister_operator(Level)")
     assert metrics(shell, "Level($close)") == (2.0, 1.0)
@@ -113,6 +116,14 @@ def test_operators_of_cells_in_a_warm_worker(shell: InteractiveShell, tmp_path: 
     assert metrics(shell, "Level($close)") == (5.0, 1.0)
     qnb.init(MARKET, work_dir=tmp_path)
     assert metrics(shell, "0 * $close") == (0.0, 0.0), "nor that of the settings of the run before"
+
+    # of a module that the worker does not find
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "levels.py").write_text(LEVEL.format(level=6))
+    monkeypatch.syspath_prepend(tmp_path / "elsewhere")
+    catalogue.register_operator(importlib.import_module("levels").Level)
+    assert metrics(shell, "Level($close)") == (6.0, 1.0)
+    catalogue.forget_operators({})
 
     # one that a module of the user's makes known when it is imported: each run that imports it, no other
     (tmp_path / "of_module.py").write_text(OF_MODULE)
