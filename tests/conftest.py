@@ -49,12 +49,6 @@ def yardstick() -> Callable[[], float]:
     return _yardstick
 
 
-@pytest.fixture(scope="session")
-def crowding() -> Callable[[], float]:
-    """The same, of a piece of work that takes a second on an idle machine."""
-    return lambda: 100 * _yardstick()
-
-
 def _yardstick() -> float:
     seconds = []
     for _ in range(5):

@@ -192,7 +192,7 @@ def test_stop_of_a_run_that_waits_in_this_process(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.slow
 def test_all_of_a_long_queue_are_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crowding: Callable[[], float]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, yardstick: Callable[[], float]
 ) -> None:
     monkeypatch.setenv("QNB_WORKERS", "2")
     (tmp_path / "counting.py").write_text(MODEL, encoding="utf-8")
@@ -207,7 +207,7 @@ def test_all_of_a_long_queue_are_stopped(
         handle.stop()
     for handle in going:
         assert handle.wait(120).status == "stopped"
-    assert time.monotonic() - began < 10 * crowding()
+    assert time.monotonic() - began < 1000 * yardstick()
     assert not any(handle.state.curves for handle in waiting)
     until(lambda: not session.pool().place.tickets.names(), what="their tickets are gone")
     session.close()

@@ -614,7 +614,7 @@ def test_any_network_by_its_path(data: SyntheticDataset, tmp_path: Path, monkeyp
     np.testing.assert_array_equal(again.predict(data), model.predict(data))
     with pytest.raises(ConfigError, match="cannot be made"):
         GeneralPTNN("my_nets.Tiny", {"wide": 6})
-    with pytest.raises(ConfigError, match=r"no torch\.nn\.Module"):
+    with pytest.raises(ConfigError, match="OrderedDict of collections is no network"):
         GeneralPTNN("collections.OrderedDict", {})
 
 
