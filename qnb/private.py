@@ -14,6 +14,7 @@ from pathlib import Path
 __all__ = ["keep_private", "private_folder", "private_opener", "strangers_hold"]
 
 TOP = ".qnb"
+_closed: set[Path] = set()  # by this process: where rights cannot be changed it is tried once
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -30,7 +31,8 @@ def private_folder(path: Path) -> Path:
     top.parent.mkdir(parents=True, exist_ok=True)
     for folder in [p for p in reversed(path.parents) if p.is_relative_to(top)] + [path]:
         folder.mkdir(mode=0o700, exist_ok=True)
-    if top.name == TOP and _is_open(top):
+    if top.name == TOP and top not in _closed and _is_open(top):
+        _closed.add(top)
         keep_private(top)
     return path
 

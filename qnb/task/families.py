@@ -117,7 +117,7 @@ def refusal(
             reason = f"{top} is a library"
     elif not is_class:
         reason = "it is not a class"
-    elif has is not None:
+    elif has is not None and ("__getattr__" not in has or _is_installed(module)):  # a wrapper of the user hands on
         reason = next((f"it has no {n}" for n in family.methods if n not in has), "")
     if not reason:
         return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -152,8 +152,15 @@ def _defined(path: Path, name: str, folders: tuple[str, ...], depth: int) -> tup
         return _defined(*origin, folders, depth + 1) if origin is not None and depth < 20 else (True, None)
     if not isinstance(node, ast.ClassDef):
         return False, frozenset()
-    names = {getattr(n, "name", "") for n in node.body}
-    names.update(t for n in node.body if isinstance(n, ast.Assign) for t in _targets(n))
+    if any("dataclass" not in ast.unparse(d) for d in node.decorator_list) or node.keywords:
+        return True, None  # what a decorator or a metaclass adds is not in the source
+    names = set(_bound(node.body)) | {
+        t.attr
+        for n in tree.body
+        if isinstance(n, ast.Assign)
+        for t in n.targets
+        if isinstance(t, ast.Attribute) and isinstance(t.value, ast.Name) and t.value.id == name
+    }
     for base in node.bases:
         text = ast.unparse(base).partition("[")[0]
         if text.rpartition(".")[2] in _NO_CONSTRUCTOR:
@@ -163,6 +170,22 @@ def _defined(path: Path, name: str, folders: tuple[str, ...], depth: int) -> tup
             return True, None
         names |= above
     return True, frozenset(names)
+
+
+def _bound(body: list[ast.stmt]) -> Iterator[str]:
+    """Yield the names that statements bind, those inside of ``if``, ``try`` and ``with`` too."""
+    for n in body:
+        if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield n.name
+        elif isinstance(n, ast.Assign):
+            yield from _targets(n)
+        elif isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name) and n.value is not None:
+            yield n.target.id
+        elif isinstance(n, ast.Import | ast.ImportFrom):
+            yield from (a.asname or a.name for a in n.names)
+        for part in ("body", "orelse", "finalbody"):
+            if isinstance(n, ast.If | ast.Try | ast.With | ast.For):
+                yield from _bound(getattr(n, part, []))
 
 
 def _of_class(path: Path, tree: ast.Module, node: ast.ClassDef, folders: tuple[str, ...], depth: int) -> Signature:

@@ -129,12 +129,18 @@ def test_classes_of_a_user_stand_if_they_have_the_methods(tmp_path: Path) -> Non
         "made = Mine\nready = Mine()\n"
         "class Odd:\n    fit = predict = None\n    fit = predict = lambda self, dataset: 1\n"
         "class Step:\n    def __call__(self, df): return df\n"
+        "def complete(cls):\n    cls.fit = cls.predict = None\n    return cls\n"
+        "@complete\nclass Decorated: ...\n"
+        "class Wrapper:\n    def __getattr__(self, name): return getattr(Mine(), name)\n"
+        "class Later: ...\nLater.fit = Later.predict = None\n"
+        "class Maybe:\n    if True:\n        def fit(self, dataset): ...\n    else:\n        fit = None\n"
+        "    try:\n        from os.path import join as predict\n    except ImportError:\n        predict = None\n"
     )
 
     def model(name: str) -> Task:
         return load_task(written(model=f"{{class: {name}, module_path: mine.py}}"), base_dir=tmp_path)
 
-    for name in ("Mine", "made", "Odd"):
+    for name in ("Mine", "made", "Odd", "Decorated", "Wrapper", "Later", "Maybe"):
         assert hasattr(build_parts(model(name), recorder=None, settings=Settings()).model, "predict")
     mine = str(tmp_path / "mine.py")
     for name, why in (("Half", "it has no predict"), ("make", "it is not a class"), ("Step", "it has no fit")):
