@@ -300,6 +300,8 @@ class Pool:
                 slot.worker = self._backend.worker(slot.number)
             slot.worker.warm()
         except (OSError, QnbError):
+            if slot.worker is not None:
+                slot.worker.close()
             slot.worker = None
 
     def _watch_adopted(self, ticket: Ticket, worker: Worker) -> None:

@@ -336,6 +336,33 @@ def test_worker_leaves_nothing_where_its_kernel_removed_the_connection_file_firs
     assert [p.name for p in tmp_path.rglob("*")] == ["tmp"]
 
 
+@pytest.mark.parametrize("what", ["connection", "number"])
+def test_worker_that_a_full_disk_does_not_let_start_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    from qnb.pool.backends import kernel
+
+    def full(path: Path | str, *_: object, **__: object) -> None:
+        Path(path).touch()
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    if what == "connection":
+        monkeypatch.setattr("jupyter_client.connect.write_connection_file", full)
+    else:
+        monkeypatch.setattr(kernel, "write_atomically", full)
+    backend = kernel.KernelBackend(tmp_path, tmp_path, fork=False)
+    worker = backend.worker(1)
+    with pytest.raises(OSError, match="No space"):
+        worker.warm()
+    process = worker._process
+    worker.close()
+    backend.close()
+    assert process is None or process.ended
+    assert [p.name for p in tmp_path.rglob("*")] == ["tmp"]
+
+
 def test_idle_worker_that_died_costs_its_next_run_no_try(session: Session) -> None:
     for _ in range(3):
         before = submit(session).wait(60)

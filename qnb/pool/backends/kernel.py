@@ -218,6 +218,10 @@ class KernelWorker:
 
     def close(self) -> None:
         """End the kernel, which is idle."""
+        if self._client is None and self._process is not None:  # it could be started, but not noted: the disk is full
+            self._process.signal(9)
+            self._process.wait(CLOSE_TIMEOUT)
+            self._abandon()
         if self._client is not None:
             from jupyter_core.utils import ensure_event_loop
 
@@ -350,5 +354,9 @@ def _connection_file(path: Path) -> Path:
         write_connection_file(str(path), ip="127.0.0.1", key=key)
         return path
     sockets = Path(tempfile.mkdtemp(prefix="qnb-"))  # mode 0700; short, as socket paths must be
-    write_connection_file(str(path), ip=str(sockets / "k"), transport="ipc", key=key)
+    try:
+        write_connection_file(str(path), ip=str(sockets / "k"), transport="ipc", key=key)
+    except OSError:  # a full disk: half a file does not tell where the sockets are
+        _remove([path, sockets])
+        raise
     return path
