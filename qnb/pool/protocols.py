@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..errors import PoolError
 from ..rundir import RunDir
 
-__all__ = ["Backend", "Crash", "Limits", "Worker"]
+__all__ = ["Backend", "Crash", "Limits", "StartError", "Worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,10 @@ class Crash:
     error: str = "WorkerDied"
     exit_code: int | None = None
     again: bool = True
+
+
+class StartError(PoolError):
+    """A worker's process did not start, for want of room or memory, say; trying again may help."""
 
 
 class Worker(Protocol):

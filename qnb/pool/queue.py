@@ -4,10 +4,10 @@
 2. A slot is a thread with a worker, made when a run first needs one; the worker stays warm between runs.
 3. The cores are divided among the runs that go and those that could go at once.
 4. A run that no worker can be started for because the disk is full waits for room.
-5. A run whose worker died without a word waits again, longer every time (`BACKOFF`), as often as its ticket says;
-   an exception of the user's is an ending and never tried again.
+5. A run whose worker died without a word, or did not start, waits again, longer every time (`BACKOFF`), as often as its
+   ticket says; an exception of the user's is an ending and never tried again.
 6. A worker that had nothing to do for a while is ended.
-6. A run that waits and is asked to stop is ended at once, whatever the workers do, by a thread of its own (`_heed`).
+7. A run that waits and is asked to stop is ended at once, whatever the workers do, by a thread of its own (`_heed`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..machine import is_full
 from ..ongoing import last_status
 from ..state import OVER, load_state
 from .place import PoolSettings
-from .protocols import Backend, Crash, Limits, Worker
+from .protocols import Backend, Crash, Limits, StartError, Worker
 from .tickets import Ticket
 from .watch import write_stopped
 
@@ -259,7 +259,8 @@ class Pool:
         except (OSError, QnbError) as error:
             if self._closed:
                 return  # the next owner finds its ticket
-            crash = Crash(f"no worker could run it: {error}", error=type(error).__name__, again=False)
+            again = isinstance(error, OSError | StartError)
+            crash = Crash(f"no worker could run it: {error}", error=type(error).__name__, again=again)
             if slot.worker is not None:
                 slot.worker.close()
             slot.worker = None

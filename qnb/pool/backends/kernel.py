@@ -29,7 +29,7 @@ from ...private import private_opener
 from ...rundir import RunDir
 from ...state import load_state
 from ..forks import Forked, ForkServer, RefusedError, Spawned, can_fork, worker_environment
-from ..protocols import Crash, Limits
+from ..protocols import Crash, Limits, StartError
 from ..watch import supervise
 
 __all__ = ["KernelBackend"]
@@ -134,7 +134,7 @@ class KernelBackend:
                     cwd=self.work_dir, env=worker_environment(),
                 )  # fmt: skip
         except OSError as error:
-            raise PoolError(f"the system starts no worker: {error}") from error
+            raise StartError(f"the system starts no worker: {error}") from error
         return Spawned(process), connection
 
     def _forks(self) -> ForkServer | None:
@@ -277,7 +277,7 @@ class KernelWorker:
                     process.signal(9)
                 self._abandon()
                 what = "ended while it started" if dead else f"did not answer within {READY_TIMEOUT:g}s"
-                raise PoolError(f"the worker {what}; its log ended with:\n{text}")
+                raise StartError(f"the worker {what}; its log ended with:\n{text}")
 
     def _drain(self) -> None:
         """Drop replies to questions that were asked more than once."""
@@ -289,7 +289,7 @@ class KernelWorker:
         end = time.monotonic() + READY_TIMEOUT
         while not self._idle(0.2):
             if time.monotonic() > end or self._process is None or self._process.ended:
-                raise PoolError(f"the worker did not become ready; see the log in {self._backend.folder}")
+                raise StartError(f"the worker did not become ready; see the log in {self._backend.folder}")
 
     def _idle(self, seconds: float) -> bool:
         """Return True once the kernel said that it finished what it was last asked; waits at most `seconds`."""

@@ -15,7 +15,7 @@ from qnb.events import RunFinished, RunRetried, RunStarted
 from qnb.journal import JournalWriter, read_journal
 from qnb.pool import queue
 from qnb.pool.place import Place, PoolSettings, default_settings
-from qnb.pool.protocols import Crash, Limits
+from qnb.pool.protocols import Crash, Limits, StartError
 from qnb.pool.queue import Pool
 from qnb.pool.tickets import Ticket, TicketBox
 from qnb.rundir import RunDir
@@ -34,6 +34,7 @@ class Gate:
         self.warmed = 0
         self.alive = True
         self.broken: set[str] = set()
+        self.unstarted: list[Exception] = []
         self.crashes: dict[str, list[Crash]] = {}
         self.resumed: set[str] = set()
 
@@ -47,6 +48,8 @@ class Gate:
         self.limits.append(limits)
         if directory.run_id in self.broken:
             raise PoolError("no room")
+        if self.unstarted:
+            raise self.unstarted.pop()
         if self.crashes.get(directory.run_id):
             return self.crashes[directory.run_id].pop(0)
         with JournalWriter(directory.path) as journal:
@@ -260,6 +263,25 @@ def test_worker_that_cannot_start_fails_its_run_only(gate: Gate, tmp_path: Path)
     pool.close()
     with pytest.raises(PoolError, match="closed"):
         pool.submit(ticket(tmp_path, "c"))
+
+
+@pytest.mark.parametrize("error", [StartError("it ended"), OSError("no file")])
+def test_run_whose_worker_did_not_start_is_tried_again_as_after_a_crash(
+    gate: Gate, tmp_path: Path, error: Exception
+) -> None:
+    gate.open.set()
+    gate.unstarted = [error]
+    pool = pool_of(gate)
+    pool.submit(ticket(tmp_path, "a", retries=1))
+    soon(lambda: load_state(tmp_path / "a").status == "finished")
+    assert gate.limits[-1].attempt == 2
+    gate.unstarted = [error, error]
+    pool.submit(ticket(tmp_path, "b", retries=1))
+    soon(lambda: load_state(tmp_path / "b").status == "failed")
+    failure = load_state(tmp_path / "b").failure
+    assert failure is not None
+    assert failure.message == f"no worker could run it: {error}. Tried 2 times."
+    pool.close()
 
 
 def test_run_without_a_worker_for_want_of_room_waits_for_room(
