@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
@@ -30,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from .errors import CacheError
+from .refused import OF_THE_MACHINE, refusal
 
 __all__ = ["DEFAULT_LIMIT", "NOTE", "Cache", "CacheEntry", "digest"]
 
@@ -122,7 +122,7 @@ class Cache:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
-            self._dropped(key, f"its description cannot be read ({error})")
+            self._dropped(key, f"its description cannot be read ({error})", error)
             return None
         if why:
             self._dropped(key, why)
@@ -130,7 +130,7 @@ class Cache:
         try:
             array = np.load(data, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
-            self._dropped(key, str(error))
+            self._dropped(key, str(error), error)
             return None
         with suppress(OSError):
             os.utime(note)
@@ -316,7 +316,10 @@ class Cache:
             raise CacheError(f"{key!r} is no cache key; keys are made with digest()")
         return key
 
-    def _dropped(self, key: str, why: str) -> None:
+    def _dropped(self, key: str, why: str, error: Exception | None = None) -> None:
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:  # the entry is as good as ever
+            _LOG.warning("cache entry %s cannot be read: %s", key, refusal(error))
+            return
         _LOG.warning("cache entry %s is corrupted (%s) and is computed again", key, why)
         self.drop(key)
 
@@ -486,11 +489,6 @@ def _translated(root: Path, size: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise CacheError(
-                f"no space for {size / 2**20:.0f} MiB in the cache {root}; "
-                f"free some with: qnb data cache --clear, or set QNB_CACHE_DIR to a disk with space"
-            ) from error
-        raise CacheError(
-            f"the cache {root} cannot be written ({error.strerror or error}); set QNB_CACHE_DIR to another folder"
-        ) from error
+        said = refusal(error, at=root, elsewhere="set QNB_CACHE_DIR to another folder")
+        what = f" with {size / 2**20:.0f} MiB" if size >= 2**20 else ""
+        raise CacheError(f"the cache cannot be written{what}: {said}") from error

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .config import Settings
 from .errors import ConfigError, Problem, QnbError
 from .options import command_parser
+from .refused import refusal, require_encodable, survives_any_text
 
 if TYPE_CHECKING:
     from .task.spec import Task
@@ -27,6 +28,7 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0 well, 1 failed, 2 wrong input, 130 stopped."""
     gc.set_threshold(50_000, 20, 50)  # importing makes many objects and hardly any garbage
+    survives_any_text(sys.stdout, sys.stderr)
     try:
         return _main(argv)
     finally:
@@ -39,7 +41,10 @@ def _main(argv: Sequence[str] | None) -> int:
         command_parser().print_help()
         return 0
     try:
-        return _COMMANDS[options.command](options)
+        require_encodable(Path.cwd())
+        status = _COMMANDS[options.command](options)
+        sys.stdout.flush()
+        return status
     except ConfigError as error:
         _say(f"error: {error}")
         return 2
@@ -49,6 +54,12 @@ def _main(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except (OSError, ImportError) as error:
+        said = refusal(error)
+        if not said:
+            raise
+        _say(f"error: {said}")
+        return 1
 
 
 def _run(options: argparse.Namespace) -> int:

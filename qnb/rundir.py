@@ -18,6 +18,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -32,6 +33,7 @@ from .files import AnyFloat, Natural, changing, fit, load_json, locked, make, re
 from .journal import JOURNAL_NAME, JournalWriter
 from .machine import ProcessId, boot_id, process_id
 from .private import private_folder
+from .refused import require_encodable
 from .run_ids import new_run_id, only_with_id
 from .secrets import Vault
 from .task.records import stages_of
@@ -338,11 +340,25 @@ def create_run(
     run_id = new_run_id()
     name = name or task.name or "run"
     directory = RunDir(settings.runs_dir / run_id)
-    private_folder(directory.path)
+    require_encodable(settings.runs_dir)
+    try:
+        private_folder(directory.path)
+        _write_new(directory, task, settings, name=name, seed=seed, retry_of=retry_of, objects=objects)
+    except OSError:  # half a run is none
+        shutil.rmtree(directory.path, ignore_errors=True)
+        raise
+    return directory
+
+
+def _write_new(
+    directory: RunDir, task: Task, settings: Settings, *, name: str, seed: int | None, retry_of: str,
+    objects: bytes | None,
+) -> None:  # fmt: skip
     vault = Vault.beside(directory.path)
     task = without_secrets(task, vault)
     request = {
-        "run_id": run_id, "name": name, "task": task.to_json(), "settings": vault.hide(settings.to_json()),
+        "run_id": directory.run_id, "name": name, "task": task.to_json(),
+        "settings": vault.hide(settings.to_json()),
         "threads": settings.threads, "seed": seed, "submitter": [*_identity()], "boot": boot_id(),
         "retry_of": retry_of,
     }  # fmt: skip
@@ -354,12 +370,11 @@ def create_run(
     with JournalWriter(directory.path, sync=False) as journal:
         journal.append(
             RunQueued(
-                run_id=run_id, name=name, experiment=task.experiment or settings.experiment,
+                run_id=directory.run_id, name=name, experiment=task.experiment or settings.experiment,
                 stages=tuple(stages), titles=stages, task_hash=task.hash, retry_of=retry_of,
             )
         )  # fmt: skip
     write_atomically(directory.path / "request.json", json.dumps(request, default=str))  # last: now it is a run
-    return directory
 
 
 def without_secrets(task: Task, vault: Vault) -> Task:

@@ -124,7 +124,8 @@ class Session:
         if backend == "kernel":
             try:
                 self.pool(settings.work_dir).submit(directory, ticket)
-            except OSError:  # no room for its ticket: it would wait for ever
+            except (OSError, PoolError):  # no room for its ticket, or no pool: it would wait for ever
+                self.pool(settings.work_dir).place.tickets.remove(directory.run_id)
                 shutil.rmtree(directory.path, ignore_errors=True)
                 raise
         else:

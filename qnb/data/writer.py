@@ -30,6 +30,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..names import checked_name, is_device
+from ..refused import refusal
 
 __all__ = [
     "build_beside",
@@ -175,7 +176,7 @@ def build_beside(target: Path, *, keep: bool) -> Iterator[Path]:
         yield build
         _put_in_place(build, target)
     except OSError as error:
-        raise DataError(f"cannot write the store {target}: {error}; the store is as it was") from error
+        raise DataError(f"cannot write the store, which is as it was: {refusal(error, at=target)}") from error
     finally:
         shutil.rmtree(build, ignore_errors=True)
 
@@ -194,7 +195,7 @@ def lock_store(target: Path, *, timeout: float = LOCK_SECONDS) -> Iterator[None]
             f"another process has been writing {target} for {timeout:.0f} s; wait for it, or stop it and try again"
         ) from None
     except OSError as error:
-        raise DataError(f"cannot write beside {target}: {error}") from error
+        raise DataError(f"cannot write the store: {refusal(error, at=target)}") from error
     try:
         _recover(target)
         yield

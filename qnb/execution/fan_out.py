@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from ..refused import refusal
 from .output import LINE_LIMIT, bounded
 
 __all__ = ["LAST_WAIT", "FanOut"]
@@ -174,7 +175,7 @@ class FanOut(Generic[E]):
         if self._told:
             return
         self._told = True
-        text = f"the journal cannot be written, events wait until it can: {error}"
+        text = f"the journal cannot be written, events wait until it can: {refusal(error)}"
         if self._listeners:
             self(self._line(text=text, level="error"))
         else:

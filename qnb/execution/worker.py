@@ -6,7 +6,6 @@ This is the one place with a broad ``except``: whatever a task raises becomes a 
 from __future__ import annotations
 
 import importlib
-import math
 import platform
 import sys
 import threading
@@ -27,6 +26,7 @@ from ..machine import boot_id, process_id
 from ..private import keep_private
 from ..recorder import R
 from ..recorder.base import RUN_ID
+from ..refused import OF_THE_MACHINE, refusal
 from ..rundir import TIME_LIMIT, Request, RunDir
 from ..secrets import Vault
 from ..task.modules import user_modules
@@ -168,28 +168,37 @@ def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[],
 def _end(
     directory: RunDir, result: Mapping[str, Any], ending: ev.Event, emit: FanOut[ev.Event], *, patient: bool
 ) -> None:
-    """Write the outcome, then the ending. Where there is no room a patient process waits until it is asked to stop."""
+    """Write the outcome, then the ending; the ending alone where there is room for no file.
+
+    Where there is no room at all, a patient process waits for it until it is asked to stop.
+    """
     asked = directory.stop_asked()
-    end = math.inf if patient else time.monotonic() + LAST_WAIT
+    soon = time.monotonic() + LAST_WAIT
 
     def give_up() -> bool:
-        return time.monotonic() > end or (not asked and directory.stop_asked())
+        return (not patient and time.monotonic() > soon) or (not asked and directory.stop_asked())
 
-    told = ""
-    while True:
-        try:
-            directory.write_result(result)
-            break
-        except OSError as error:
-            if not told:
-                told = f"the outcome cannot be written: {error}"
-                emit(ev.LogLine(text=told, level="error"))
-            if give_up():
-                break
-            time.sleep(ROOM_POLL)
+    refused = _refused(directory, result)
+    if refused:
+        emit(ev.LogLine(text=f"the outcome cannot be written yet: {refused}", level="error"))
+    while refused and not give_up() and not (emit.catch_up(ROOM_POLL) and time.monotonic() > soon):
+        time.sleep(ROOM_POLL)
+        refused = _refused(directory, result)
     emit(ending)
     if not emit.catch_up(None, give_up):
         emit(ev.LogLine(text="there was no room on the disk for the end of the run's journal", level="error"))
+    while refused and not give_up():
+        time.sleep(ROOM_POLL)
+        refused = _refused(directory, result)
+
+
+def _refused(directory: RunDir, result: Mapping[str, Any]) -> str:
+    """Write the outcome, or return why it cannot be written."""
+    try:
+        directory.write_result(result)
+    except OSError as error:
+        return refusal(error)
+    return ""
 
 
 @contextmanager
@@ -264,7 +273,7 @@ def _run(
         try:
             directory.write_recorder(recorder.id, experiment)
         except OSError as error:  # a full disk: the training may still end well
-            emit(ev.LogLine(text=f"the place of the recorder cannot be noted: {error}", level="warning"))
+            emit(ev.LogLine(text=f"the place of the recorder cannot be noted: {refusal(error)}", level="warning"))
         R.set_tags(**{"qnb.task_hash": request.task.hash})
         recorder.log_params(**flat_params(request.task.document.get("task", {})))
         if request.seed is not None:
@@ -314,11 +323,14 @@ def _failure(error: Exception, seconds: float, clean: Callable[[str], str]) -> e
     line = None
     if isinstance(error, ConfigError):
         line = next((p.line for p in error.problems if p.line is not None), None)
-    own = isinstance(error, QnbError)
     message = str(error) or type(error).__name__
+    if not isinstance(error, QnbError):
+        message = f"{type(error).__name__}: {message}"
+    if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        message = refusal(error)
     return ev.RunFailed(
         error=type(error).__name__,
-        message=clean(message if own else f"{type(error).__name__}: {message}"),
+        message=clean(message),
         line=line,
         traceback=clean("".join(traceback.format_exception(error))),
         seconds=seconds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,10 +22,22 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
     add_help(ipython)
     ipython.register_magics(QnbMagics(shell=ipython))
     ipython.register_magics(TuneMagics(shell=ipython))
+    from ..errors import QnbError
+    from ..refused import refusal
+
+    try:
+        _tell_what_is_going(ipython)
+    except (QnbError, OSError) as error:  # the magics are there all the same
+        print(f"warning: {refusal(error) or error}", file=sys.stderr)
+
+
+def _tell_what_is_going(ipython: InteractiveShell) -> None:
     from ..errors import PoolError
+    from ..refused import require_encodable
     from ..session import current_session
 
     session = current_session()
+    require_encodable(session.settings.work_dir)
     going = session.attach()
     if going:
         names = ", ".join(h.name for h in going[:5]) + (", …" if len(going) > 5 else "")

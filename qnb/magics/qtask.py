@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 
 from ..config import Settings
-from ..errors import ConfigError, PoolError, Problem, QnbError, UnknownNameError
+from ..errors import ConfigError, PoolError, Problem, UnknownNameError
 from ..handle import RunHandle
 from ..names import wrong_with
 from ..options import (
@@ -29,6 +28,7 @@ from ..pool.tickets import Ticket
 from ..rundir import RunDir
 from ..session import Session, current_session
 from ..task.spec import Task
+from .guard import one_message
 
 __all__ = ["QnbMagics", "with_options"]
 
@@ -283,11 +283,8 @@ class QnbMagics(Magics):
         return {k: v for k, v in self.shell.user_ns.items() if not k.startswith("_") and isinstance(v, plain)}
 
     def _guard(self, call: Any, *arguments: Any) -> None:
-        """Show our own errors as one message without a traceback of ours."""
-        try:
+        with one_message():
             call(*arguments)
-        except QnbError as error:
-            raise UsageError(str(error)) from None
 
 
 def _ticket(options: argparse.Namespace, task: Task) -> Ticket:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
-from ..errors import ConfigError, Problem, QnbError, UnknownNameError
+from ..errors import ConfigError, Problem, UnknownNameError
 from ..options import parse_line, qtune_parser, study_options
 from ..session import current_session
+from .guard import one_message
 from .qtask import with_options
 
 __all__ = ["TuneMagics"]
@@ -39,10 +39,8 @@ class TuneMagics(Magics):
         ``lgb_tune.promote()``, ``lgb_tune.stop()``, ``await lgb_tune``. Without a cell, ``%qtune NAME`` searches the
         task that a ``%%qtask NAME`` cell defined, or shows the study of that name.
         """
-        try:
+        with one_message():
             self._qtune(line, cell)
-        except QnbError as error:
-            raise UsageError(str(error)) from None
 
     def _qtune(self, line: str, cell: str | None) -> None:
         from ..tuning.handle import StudyHandle

@@ -17,18 +17,22 @@ from typing import Any
 
 from ..errors import PoolError
 from ..machine import ProcessId
+from ..ongoing import last_status
 from ..private import private_opener
+from ..refused import refusal
 from ..rundir import RunDir
 from .forks import worker_environment
 from .place import Place, PoolSettings, default_settings
 from .tickets import Ticket
-from .watch import go_on
+from .watch import go_on, write_failed
 
 __all__ = ["PoolClient"]
 
 START_TIME = 5.0
 """Seconds an owner that was started is given before another one is."""
 GUARD_EVERY = 1.0
+STARTS = 3
+"""Owners in a row that ended as soon as they were started, after which runs that wait for one end as failed."""
 
 
 class PoolClient:
@@ -45,6 +49,7 @@ class PoolClient:
         self._lock = threading.Lock()
         self._started = -START_TIME
         self._owner: subprocess.Popen[bytes] | None = None
+        self._failed = 0
         self._guard: threading.Thread | None = None
         self._closed = threading.Event()
 
@@ -157,6 +162,11 @@ class PoolClient:
             beginning = self._owner is not None and self._owner.poll() is None
             if beginning and time.monotonic() - self._started < START_TIME:
                 return
+            self._failed += self._owner is not None and (self._owner.poll() or 0) > 0
+            if self._failed >= STARTS:
+                self._failed = 0
+                lines = self.place.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+                raise PoolError(f"the pool cannot be started: {lines[-1] if lines else 'it does not say why'}")
             self._started = time.monotonic()
             self._owner = self._start()
 
@@ -169,7 +179,7 @@ class PoolClient:
                     cwd=self.place.work_dir, env=worker_environment(),
                 )  # fmt: skip
         except OSError as error:
-            raise PoolError(f"the pool cannot be started: {error}") from error
+            raise PoolError(f"the pool cannot be started: {refusal(error)}") from error
         # Somebody has to wait for it, or it would stay as a zombie when it ends before this process does.
         threading.Thread(target=process.wait, name="qnb-pool-wait", daemon=True).start()
         return process
@@ -177,6 +187,21 @@ class PoolClient:
     def _watch(self) -> None:
         """Start a new owner when the old one died with work left."""
         while not self._closed.wait(GUARD_EVERY):
-            if self.place.tickets.names() and not self.place.wake():
-                with contextlib.suppress(PoolError):
-                    self._wake_or_start()
+            if not self.place.tickets.names():
+                continue
+            if self.place.wake():
+                self._failed = 0
+                continue
+            try:
+                self._wake_or_start()
+            except (OSError, PoolError) as error:
+                self._end_waiting(refusal(error) or str(error))
+
+    def _end_waiting(self, message: str) -> None:
+        """End the runs that wait as failed; where there is no room for that, they wait for it."""
+        for ticket in self.place.tickets:
+            with contextlib.suppress(OSError):
+                if last_status(ticket.run.path) == "waiting":
+                    write_failed(ticket.run, "PoolError", message)
+            if last_status(ticket.run.path) == "failed":
+                self.place.tickets.remove(ticket.run_id)

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from ..machine import ProcessId, process_id
+from ..refused import refusal
 
 __all__ = ["BASE", "main"]
 
@@ -105,7 +106,7 @@ class _Server:
         try:
             pid = os.fork()
         except OSError as error:
-            self._say({"refused": order["start"], "why": str(error)})
+            self._say({"refused": order["start"], "why": refusal(error)})
             return
         if pid == 0:
             self._become_worker(order)

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from operator import attrgetter
@@ -23,6 +24,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..machine import ProcessId, boot_id, process_id
+from ..refused import refusal
 from ..state import RunState, load_state
 from .adopted import AdoptedWorker
 from .backends.kernel import KernelBackend, sweep
@@ -57,6 +59,7 @@ class Owner:
         self._backend = KernelBackend(place.workers, place.work_dir, fork=self._settings.fork)
         self._pool = Pool(self._backend, self._settings, on_change=self._changed)
         self._known: dict[str, Ticket] = {}  # threads of the pool take out of it
+        self._over: deque[Ticket] = deque()
         self._marks: dict[str, tuple[int, int]] = {}
         self._began = time.time()
         self._quiet_since = time.monotonic()
@@ -96,6 +99,7 @@ class Owner:
         if settings != self._settings:
             self._settings = settings
             self._pool.configure(settings)
+        self._forget_over()
         marks = self._place.tickets.marks()
         changed = [name for name, mark in marks.items() if name not in self._known or self._marks.get(name) != mark]
         self._marks = marks
@@ -143,11 +147,22 @@ class Owner:
     def _changed(self, ticket: Ticket, what: str) -> None:
         """Keep the ticket's file in step with what the pool did. Called from threads of the pool."""
         if what == "over":
-            self._forget(ticket)
+            self._over.append(ticket)
+            self._forget_over()
         else:
             with contextlib.suppress(OSError):  # a full disk: the journal counts attempts, too
                 self._place.tickets.write(replace(ticket, boot=boot_id()))
         self._place.wake()
+
+    def _forget_over(self) -> None:
+        """Be done with the runs that are over; what the disk has no room for is tried again at the next look."""
+        for _ in range(len(self._over)):
+            with contextlib.suppress(IndexError):  # another thread took it
+                ticket = self._over.popleft()
+                try:
+                    self._forget(ticket)
+                except OSError:
+                    self._over.append(ticket)
 
     def _forget(self, ticket: Ticket) -> None:
         """Be done with a ticket; one that came for the same run since, to resume it, stays and is taken in."""
@@ -196,7 +211,15 @@ class Owner:
 def main(argv: Sequence[str] | None = None) -> int:
     """Own the pool of the folder on the command line until there is nothing to do."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    place = Place(Path(arguments[0])).make()
+    try:
+        return _own(Place(Path(arguments[0])))
+    except OSError as error:
+        sys.stderr.write(f"{refusal(error)}\n")
+        return 1
+
+
+def _own(place: Place) -> int:
+    place.make()
     lock = FileLock(place.lock_path, mode=0o600)
     try:
         lock.acquire(timeout=0)

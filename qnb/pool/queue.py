@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import tempfile
 import threading
 import time
@@ -22,15 +24,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PoolError, QnbError
-from ..events import LogLine, RunFailed, RunFinished, RunRetried
+from ..events import LogLine, RunFinished, RunRetried
 from ..journal import JournalWriter
 from ..machine import is_full
 from ..ongoing import last_status
+from ..refused import refusal
 from ..state import OVER, load_state
 from .place import PoolSettings
 from .protocols import Backend, Crash, Limits, StartError, Worker
 from .tickets import Ticket
-from .watch import write_stopped
+from .watch import write_failed, write_stopped
 
 __all__ = ["BACKOFF", "Pool", "Slot", "status_of"]
 
@@ -38,6 +41,8 @@ CLOSE_TIMEOUT = 5.0
 BACKOFF = (1.0, 5.0, 30.0)
 """Seconds before a crashed run is tried again, the last one for all further tries."""
 DISK_WAIT = 1.0
+ROOM_TIME = 30.0
+"""Seconds that a run waits for room to start in; where there is none for its ending either, it waits on."""
 STOP_POLL = 0.1
 STOP_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
@@ -90,6 +95,7 @@ class Pool:
         self._wake = threading.Condition()
         self._waiting: dict[str, Ticket] = {}
         self._not_before: dict[str, float] = {}
+        self._no_room_since: dict[str, float] = {}
         self._slots: dict[int, Slot] = {}
         self._threads: dict[int, threading.Thread] = {}
         self._adopted: dict[str, Worker] = {}
@@ -260,13 +266,18 @@ class Pool:
             if self._closed:
                 return  # the next owner finds its ticket
             again = isinstance(error, OSError | StartError)
-            crash = Crash(f"no worker could run it: {error}", error=type(error).__name__, again=again)
+            reason = refusal(error) or str(error)
+            crash = Crash(f"no worker could run it: {reason}", error=type(error).__name__, again=again)
             if slot.worker is not None:
                 slot.worker.close()
             slot.worker = None
-            if full or _no_room(directory.path):
-                self._wait_again(before, DISK_WAIT)  # this was no try of the run
-                return
+            full = full or _no_room(directory.path)
+            if full is not None:
+                reason = refusal(OSError(errno.ENOSPC, "", str(full)))
+                if not self._ended_without_room(before, replace(crash, message=f"no worker could run it: {reason}")):
+                    self._wait_again(before, DISK_WAIT)  # this was no try of the run
+                    return
+        self._no_room_since.pop(ticket.run_id, None)
         self._settle(ticket, crash)
         if slot.worker is not None and not slot.worker.process():
             self._warm(slot)
@@ -333,6 +344,15 @@ class Pool:
         self._until_written(lambda: _write_ending(ticket, crash))
         self._on_change(ticket, "over")
 
+    def _ended_without_room(self, ticket: Ticket, crash: Crash) -> bool:
+        """Return whether a run that no room was found for in `ROOM_TIME` could be ended; else it waits on."""
+        since = self._no_room_since.setdefault(ticket.run_id, time.monotonic())
+        if time.monotonic() - since < ROOM_TIME:
+            return False
+        with contextlib.suppress(OSError):
+            _write_ending(ticket, crash)
+        return last_status(ticket.run.path) in OVER
+
     def _wait_again(self, ticket: Ticket, delay: float) -> None:
         with self._wake:
             if self._closed:
@@ -356,9 +376,9 @@ class Pool:
                 return
 
 
-def _no_room(folder: Path) -> bool:
-    """Return whether a worker cannot leave the small files that it starts with."""
-    return is_full(folder) or is_full(Path(tempfile.gettempdir()))
+def _no_room(folder: Path) -> Path | None:
+    """Return the folder in which a worker cannot leave the small files that it starts with; None without one."""
+    return next((place for place in (folder, Path(tempfile.gettempdir())) if is_full(place)), None)
 
 
 def _tell_retry(ticket: Ticket, reason: str, delay: float) -> None:
@@ -381,10 +401,7 @@ def _write_ending(ticket: Ticket, crash: Crash | None) -> None:
     if crash is None:
         said = f": {told['message']}" if told.get("message") else ""
         crash = Crash(f"the run ended, but its journal could not be written (disk full?){said}", error="JournalError")
-    with JournalWriter(directory.path) as journal:
-        journal.append(LogLine(text=crash.message, level="error"))
-        journal.append(RunFailed(error=crash.error, message=crash.message, exit_code=crash.exit_code))
-    directory.write_result({"status": "failed", "error": crash.error, "message": crash.message})
+    write_failed(directory, crash.error, crash.message, crash.exit_code)
 
 
 def status_of(slots: Iterable[Slot], *, now: float) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from ..events import RunRetried, RunStopped
+from ..events import LogLine, RunFailed, RunRetried, RunStopped
 from ..journal import JournalWriter
 from ..machine import private_memory
 from ..ongoing import last_status
@@ -23,7 +23,7 @@ from ..rundir import TIME_LIMIT, RunDir
 from ..state import OVER, load_state
 from .protocols import Crash, Limits
 
-__all__ = ["GRACE", "POLL", "Watched", "go_on", "supervise", "write_stopped"]
+__all__ = ["GRACE", "POLL", "Watched", "go_on", "supervise", "write_failed", "write_stopped"]
 
 POLL = 0.1
 MEMORY_POLL = 0.1
@@ -98,6 +98,14 @@ def write_stopped(directory: RunDir, reason: str, *, interrupted: bool = False, 
         with JournalWriter(directory.path, sync=sync) as journal:
             journal.append(RunStopped(reason=reason, resumable=directory.has_checkpoint, interrupted=interrupted))
         directory.write_result({"status": "interrupted" if interrupted else "stopped", "message": reason})
+
+
+def write_failed(directory: RunDir, error: str, message: str, exit_code: int | None = None) -> None:
+    """Write the ending of a run that failed without its process having said so."""
+    with JournalWriter(directory.path) as journal:
+        journal.append(LogLine(text=message, level="error"))
+        journal.append(RunFailed(error=error, message=message, exit_code=exit_code))
+    directory.write_result({"status": "failed", "error": error, "message": message})
 
 
 def go_on(directory: RunDir, after: int) -> None:

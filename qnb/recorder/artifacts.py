@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import RecorderError
 from ..names import checked_path
+from ..refused import refusal
 from ..scratch import HIDDEN, scratch_folder
 from .base import ArtifactInfo
 
@@ -70,7 +71,7 @@ def artifact_path(path: str, *, new: bool = False) -> str:
 
 
 def _failed(target: Path, error: OSError) -> RecorderError:
-    reason = error.strerror or str(error)
+    reason = refusal(error)
     if isinstance(error, shutil.Error) and error.args[0]:  # a list of (from, to, why) for the files of a folder
         reason = str(error.args[0][0][-1])
-    return RecorderError(f"cannot save {target.name} in {target.parent}: {reason}; check space and rights there")
+    return RecorderError(f"cannot save {target.name} in {target.parent}: {reason}")

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..config import Settings
 from ..errors import RecorderError, nearest
+from ..refused import refusal
 from ..scratch import scratch_folder
 from ..secrets import Vault, masked, shown
 from ..threads import start_thread
@@ -366,7 +367,7 @@ class Recorder:
             else:
                 shutil.copyfile(found, copied)
         except OSError as error:
-            raise RecorderError(f"cannot copy {path} to {target}: {error.strerror or error}") from error
+            raise RecorderError(f"cannot copy {path} to {target}: {refusal(error)}") from error
         return str(copied)
 
     def list_artifacts(self, artifact_path: str | None = None) -> list[str]:
@@ -437,7 +438,7 @@ class Recorder:
             try:
                 saved: Saved = save_object(value, last, scratch)
             except OSError as error:
-                raise RecorderError(f"cannot save {name}: {error.strerror or error}; make room on the disk") from error
+                raise RecorderError(f"cannot save {name}: {refusal(error)}") from error
             self._store.put_file(self.id, saved.path, target)
             return "/".join(p for p in (target, saved.path.name) if p)
 

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import RecorderError
+from ..refused import refusal, what_refuses
 from ..run_ids import is_run_id
 from .artifacts import files_in, keep_file, place_of
 from .base import (
@@ -374,10 +375,13 @@ class SqliteStore:
             raise RefusedError(f"cannot {what} in {self.path}: {error}") from error
         except (sqlite3.Error, OSError) as error:
             remedy = "check that the file is an MLflow store and that it and its folder can be written"
+            refused = error if isinstance(error, OSError) else None
             if "locked" in str(error):
                 remedy = "another process holds its lock; try again when that has ended"
-            elif "full" in str(error):
-                remedy = "make room on the disk"
+            elif isinstance(error, sqlite3.OperationalError):  # it says no more than that it could not
+                refused = what_refuses(self.path)
+            if refused is not None:
+                raise RecorderError(f"cannot {what}: {refusal(refused, at=self.path)}") from error
             raise RecorderError(f"cannot {what} in {self.path}: {error}; {remedy}") from error
 
 

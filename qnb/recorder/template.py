@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ..config import default_cache_dir
 from ..errors import RecorderError
+from ..refused import refusal
 
 __all__ = ["new_store", "prepare"]
 
@@ -49,8 +50,8 @@ def new_store(path: Path, artifact_root: Path, cache_dir: Path | None = None) ->
         path.parent.mkdir(parents=True, exist_ok=True)
         _copy(_empty_store(cache_dir), path, artifact_root)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise RecorderError(f"cannot make the store {path}: {reason}; give another place, e.g. with --uri") from error
+        said = refusal(error, at=path, elsewhere="give another place with --uri")
+        raise RecorderError(f"cannot make the store {path}: {said}") from error
 
 
 def prepare(cache_dir: Path | None = None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import ModelError
+from ..refused import refusal
 from .model import write_atomically
 
 __all__ = ["CHECKPOINT", "load_checkpoint", "save_checkpoint"]
@@ -32,7 +33,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / CHECKPOINT, buffer.getvalue())
     except OSError as error:
-        raise ModelError(f"the checkpoint cannot be written to {folder}: {error}; free some space there") from error
+        raise ModelError(f"the checkpoint cannot be written: {refusal(error, at=folder)}") from error
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:

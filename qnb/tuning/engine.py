@@ -27,6 +27,7 @@ from ..errors import ConfigError, StudyError
 from ..execution.fan_out import LAST_WAIT, FanOut
 from ..files import locked, write_atomically
 from ..private import keep_private
+from ..refused import refusal
 from . import events as ev
 from .attributes import trial_attributes, verdict_attributes
 from .crew import Crew, Died, ProcessCrew
@@ -166,7 +167,7 @@ class StudyEngine:
         except KeyboardInterrupt:
             status = "stopped"
         except BaseException as error:
-            message = f"{type(error).__name__}: {error}"
+            message = refusal(error) or f"{type(error).__name__}: {error}"
             raise
         finally:
             crew.close()
@@ -184,7 +185,7 @@ class StudyEngine:
         try:
             self._write_outcome(status)
         except OSError as error:
-            self._emit(ev.StudyLog(text=f"the outcome cannot be written: {error}", level="error"))
+            self._emit(ev.StudyLog(text=f"the outcome cannot be written: {refusal(error)}", level="error"))
         self._emit(ev.StudyEnded(status=status, message=message))
         self._search.close()
         keep_private(self._directory.path)

@@ -26,6 +26,7 @@ from ...errors import PoolError
 from ...files import read_json, write_atomically
 from ...machine import ProcessId, process_id
 from ...private import private_opener
+from ...refused import refusal
 from ...rundir import RunDir
 from ...state import load_state
 from ..forks import Forked, ForkServer, RefusedError, Spawned, can_fork, worker_environment
@@ -134,7 +135,7 @@ class KernelBackend:
                     cwd=self.work_dir, env=worker_environment(),
                 )  # fmt: skip
         except OSError as error:
-            raise StartError(f"the system starts no worker: {error}") from error
+            raise StartError(f"the system starts no worker: {refusal(error)}") from error
         return Spawned(process), connection
 
     def _forks(self) -> ForkServer | None:
