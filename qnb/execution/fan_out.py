@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from ..refused import refusal
-from .output import LINE_LIMIT, bounded
+from .output import LINE_LIMIT, bounded, is_redirected
 
 __all__ = ["LAST_WAIT", "FanOut"]
 
@@ -176,9 +176,8 @@ class FanOut(Generic[E]):
             return
         self._told = True
         text = f"the journal cannot be written, events wait until it can: {refusal(error)}"
-        if self._listeners:
-            self(self._line(text=text, level="error"))
-        else:
+        self(self._line(text=text, level="error"))
+        if not self._listeners and not is_redirected(sys.stderr):
             with contextlib.suppress(OSError, ValueError):  # standard error may be full, too, or closed
                 sys.stderr.write(f"qnb: {text}\n")
 

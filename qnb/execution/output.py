@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..events import Emit, LogLine
 
-__all__ = ["LINES_A_SECOND", "LINE_LIMIT", "bounded", "output_as_log"]
+__all__ = ["LINES_A_SECOND", "LINE_LIMIT", "bounded", "is_redirected", "output_as_log"]
 
 LINE_LIMIT = 20_000
 LINES_A_SECOND = 200
@@ -95,6 +95,11 @@ class _Lines(io.TextIOBase):
             self._emit(LogLine(text=f"{held:,} lines of output are in log.txt only", level="warning"))
         if passes:
             self._emit(LogLine(text=bounded(line), level=self._level))
+
+
+def is_redirected(stream: object) -> bool:
+    """Return whether what is printed to `stream` becomes log lines."""
+    return isinstance(stream, _Lines)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -12,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qnb import cache as cache_module
 from qnb.cache import DEFAULT_LIMIT, Cache
 from qnb.cli import main
 from qnb.config import Settings
 from qnb.data.provider import open_cache
 from qnb.errors import ConfigError
 from qnb.options import data_parser, parse_line
+from qnb.refused import refusal
 
 DAY = 86400
 
@@ -123,9 +124,9 @@ def test_no_cache_yet_is_no_fault(
     assert said(capsys, "--clear").startswith("removed 0 entries")
 
 
-def test_the_remedy_for_a_full_disk_is_a_command_that_is_there(cache: Cache) -> None:
-    source = Path(cache_module.__file__).read_text(encoding="utf-8")
-    (words,) = re.findall(r"free some with: qnb data (cache --clear)", source)
+def test_the_remedy_for_a_full_disk_is_a_command_that_is_there(tmp_path: Path) -> None:
+    said = refusal(OSError(errno.ENOSPC, "", str(tmp_path)))
+    (words,) = re.findall(r"`qnb data (cache --clear)`", said)
     assert parse_line(data_parser(), words).clear == ""
 
 
