@@ -148,8 +148,11 @@ class FanOut(Generic[E]):
             item = waiting[0]
             try:
                 self._echoes = item.echo
-                if item.event is not None:
-                    self._append(item.event)
+                try:
+                    if item.event is not None:
+                        self._append(item.event)
+                finally:
+                    self._echoes = False
             except OSError as error:
                 self._keeps_up = False
                 for held in waiting:
@@ -159,9 +162,8 @@ class FanOut(Generic[E]):
             except Exception as error:  # noqa: BLE001 - an event that cannot be written must not take the others with it
                 kind = type(item.event).__name__
                 text = f"an event of the kind {kind} cannot be written: {type(error).__name__}: {error}"
-                self(self._line(text=text, level="error"))
-            finally:
-                self._echoes = False
+                if not item.echo:
+                    self(self._line(text=text, level="error"))
             waiting.popleft()
             item.written.set()
         if self._left_out:
