@@ -42,8 +42,6 @@ ENGINE_VERSION = 1
 BLOCK_BYTES = (1 << 28, 1 << 30)
 """Least and most of the matrix that is in work at a time; between them, so much that history is an eighth of it."""
 
-_WIDE = 24  # columns from which on a row is several cache lines
-
 Progress = Callable[[int, int], None]
 
 
@@ -228,7 +226,7 @@ def _run_chunks(
     program: Program, chunks: list[Slice], columns: np.ndarray, matrix: np.ndarray, threads: int
 ) -> Iterator[int]:
     """Compute the chunks and write their rows into the matrix; yields the rows of each."""
-    scatter = kernel("scatter_wide" if matrix.shape[1] >= _WIDE else "scatter")
+    scatter = kernel("scatter")
     capacity = max(c.rows for c in chunks)
     spare: SimpleQueue[Worker] = SimpleQueue()
     workers = max(1, min(threads, len(chunks)))

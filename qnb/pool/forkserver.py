@@ -35,7 +35,7 @@ from ..refused import refusal
 __all__ = ["BASE", "main"]
 
 BASE = (
-    "ipykernel.kernelapp", "qnb.execution.worker", "pandas", "pyarrow.parquet", "mlflow", "numba", "lightgbm",
+    "ipykernel.kernelapp", "qnb.execution.worker", "pandas", "pyarrow.parquet", "mlflow", "lightgbm",
     "cloudpickle", "threadpoolctl",
 )  # fmt: skip
 """What every worker needs; loaded before the first fork."""

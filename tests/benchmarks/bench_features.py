@@ -2,12 +2,14 @@
 
 Usage: python -m tests.benchmarks.bench_features [--repeat 3] [--set Alpha158 Alpha360]
        python -m tests.benchmarks.bench_features --scale          cost and memory over 1,000 to 5,000 demo instruments
+       python -m tests.benchmarks.bench_features --compile        CPU time to compile each kernel, and to load numba
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -66,6 +68,19 @@ t = time.perf_counter()
 values = evaluate(alpha158.fields()[0], store, rows, threads=2, cache=Cache(Path(sys.argv[2]), 20 * 2**30))
 print(json.dumps({"rows": len(rows), "seconds": time.perf_counter() - t}))
 """
+_COMPILE = """
+import json, time
+from qnb.expr import native
+spent = {}
+began = time.process_time()
+import numba
+for name in ("loading numba", *native.KERNELS):
+    if name in native.KERNELS:
+        native.compile_kernel(name)
+    now = time.process_time()
+    spent[name], began = now - began, now
+print(json.dumps(spent))
+"""
 
 
 def main() -> int:
@@ -74,7 +89,10 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--set", nargs="+", default=["Alpha158", "Alpha360"], choices=["Alpha158", "Alpha360"])
     parser.add_argument("--scale", action="store_true")
+    parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
+    if options.compile:
+        return compilation(options.repeat)
     if options.scale:
         return scale()
     return max(compare(name, options.repeat) for name in options.set)
@@ -123,6 +141,15 @@ def _ours(name: str, seconds: dict[str, list[float]]) -> tuple[float, int]:
     for key, value in (("cold", cold), ("whole", whole), ("again", inside["again"]), ("cached", inside["cached"])):
         seconds[key].append(value)
     return whole, top
+
+
+def compilation(repeat: int) -> int:
+    """Print the CPU seconds to compile each kernel, the median of `repeat` processes, and their sum."""
+    found = [last_json(timed_process([sys.executable, "-c", _COMPILE])[2]) for _ in range(repeat)]
+    spent = {name: statistics.median(f[name] for f in found) for name in found[0]}
+    for name, seconds in (spent | {"all": sum(spent.values())}).items():
+        print(f"{name:<14} {seconds:5.2f} s of CPU")
+    return 0
 
 
 def scale() -> int:

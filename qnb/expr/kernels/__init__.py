@@ -1,4 +1,4 @@
-"""Kernels over ragged rows, one file each, written in the part of Python that `qnb.expr.machine` translates.
+"""Kernels over ragged rows, one file each: plain loops over pointers, which numba compiles (`qnb.expr.native`).
 
 Every kernel walks the segments ``starts[s]:stops[s]`` of `x` (and `y`), each being consecutive calendar rows of one
 instrument; ``days[s]`` is the calendar position of a segment's first row. A window is the last `n` rows up to the row
@@ -20,10 +20,18 @@ from collections.abc import Callable
 
 __all__ = ["KERNELS", "source_of"]
 
-KERNELS = ("sums", "moments", "linear", "extremes", "order", "pairs", "shape", "decay", "scatter", "scatter_wide")
-"""Names of the kernels; each is a function of that name, in a file named after its first word."""
+_WINDOW = "ddqqqnnndnd"
+
+KERNELS = {
+    "sums": _WINDOW, "moments": _WINDOW, "linear": _WINDOW, "extremes": _WINDOW, "order": _WINDOW, "pairs": _WINDOW,
+    "shape": _WINDOW, "decay": _WINDOW, "scatter": "fnqnqqnfn",
+}  # fmt: skip
+"""Names of the kernels, each a function of that name in a file of that name, and the kinds of their parameters.
+
+Pointers to float64 (d), float32 (f) and int64 (q); n is a whole number.
+"""
 
 
 def source_of(name: str) -> Callable[..., None]:
-    """Return a kernel as the Python function that it is written as."""
-    return getattr(importlib.import_module(f"{__name__}.{name.partition('_')[0]}"), name)
+    """Return a kernel as the Python function that it is written as; loads numba."""
+    return getattr(importlib.import_module(f"{__name__}.{name}"), name)

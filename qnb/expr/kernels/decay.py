@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .types import F8, I8, NAN
+from .windows import finite
 
 __all__ = ["decay"]
 
@@ -20,7 +21,7 @@ def decay(
         old = 1.0
         for i in range(starts[s], stops[s]):
             v = x[i]
-            ok = v - v == 0.0
+            ok = finite(v)
             if mean != mean:
                 if ok:
                     mean = v

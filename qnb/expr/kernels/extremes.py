@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .types import F8, I8, INF, NAN
+from .windows import block_at, finite
 
 __all__ = ["extremes"]
 
@@ -29,12 +30,7 @@ def extremes(
             step = hi - lo + 1
             b = lo
         while b < hi:
-            first = b if b > lo else lo
-            reach = first - lo
-            if reach > n - 1:
-                reach = n - 1
-            if n == 0:
-                reach = 0
+            first, last, reach = block_at(b, step, lo, hi, n)
             best = -INF
             place = -1.0
             gap = -1.0
@@ -44,7 +40,7 @@ def extremes(
             for m in range(1, reach + 1):
                 p = first - m
                 v = x[p] * sign
-                ok = v - v == 0.0
+                ok = finite(v)
                 gap = gap if ok else float(p)
                 better = ok and v >= best
                 best = v if better else best
@@ -55,20 +51,15 @@ def extremes(
             best = -INF
             place = -1.0
             gap = -1.0
-            last = b + step
-            if last > hi:
-                last = hi
             for i in range(first, last):
                 v = x[i] * sign
-                ok = v - v == 0.0
+                ok = finite(v)
                 if not ok and gap < 0.0:
                     gap = float(i)
                 better = ok and v > best
                 best = v if better else best
                 place = float(i) if better else place
-                m = b + step - 1 - i
-                if m > reach:
-                    m = reach
+                m = min(b + step - 1 - i, reach)
                 before = work[3 * m]
                 there = work[3 * m + 1]
                 hole = work[3 * m + 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .types import F8, I8, NAN
+from .windows import finite
 
 __all__ = ["order"]
 
@@ -25,12 +26,12 @@ def order(
         size = 0
         for i in range(lo, hi):
             v = x[i]
-            fresh = v - v == 0.0
+            fresh = finite(v)
             gone = False
             old = 0.0
             if n > 0 and i - n >= lo:
                 old = x[i - n]
-                gone = old - old == 0.0
+                gone = finite(old)
             r = 0
             if gone:
                 for k in range(size):

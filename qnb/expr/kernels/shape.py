@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import sqrt
 
 from .types import F8, I8, NAN
+from .windows import finite
 
 __all__ = ["shape"]
 
@@ -35,7 +36,7 @@ def shape(
             decay = 1.0 - 2.0 / (float(i - first) + 2.0)
             for k in range(first, i + 1):
                 v = x[k]
-                ok = v - v == 0.0
+                ok = finite(v)
                 if ok and count == 0.0:
                     pivot = v
                 d = v - pivot if ok else 0.0
@@ -54,7 +55,7 @@ def shape(
             if moments_wanted:
                 for k in range(first, i + 1):
                     v = x[k]
-                    ok = v - v == 0.0
+                    ok = finite(v)
                     d = v - pivot - mean if ok else 0.0
                     spread += d if d > 0.0 else -d
                     m2 += d * d
