@@ -34,6 +34,8 @@ class ActiveRun:
         What was started, and where it is kept.
     thread : Thread
         Who started it.
+    task : Task or None
+        The asyncio task it was started in.
     shared : bool
         Whether threads without a run of their own may log to it; not to one that runs beside others in the process.
     root : str
@@ -44,6 +46,7 @@ class ActiveRun:
     recorder: Recorder
     uri: str
     thread: threading.Thread
+    task: Any
     shared: bool
     root: str
 
@@ -51,9 +54,10 @@ class ActiveRun:
 class ActiveRuns:
     """The runs that were started and have not ended, by context.
 
-    A call goes to the run that its context started last, then to the one that its thread did (cells of a notebook may
-    have contexts of their own). From a thread that started none it goes to the shared one, if there is only one besides
-    those nested in it, so helper threads log to the run they belong to and never to another one.
+    A call goes to the run that its context started last, then to the one that its thread did (a cell of a notebook with
+    ``await`` has a context of its own, which ends with it). From a thread that started none it goes to the shared one,
+    if there is only one besides those nested in it, so helper threads log to the run they belong to and never to
+    another one.
 
     While there is a run, SIGTERM leaves the program like an exception, so that runs end and are written first; then the
     process ends by the signal. Runs that nobody ended end with the process.
@@ -79,7 +83,7 @@ class ActiveRuns:
         if found is not None or within_run():
             return found
         here = threading.current_thread()
-        return next((a for a in reversed(active) if a.shared and a.thread is here), None)
+        return next((a for a in reversed(active) if a.shared and a.thread is here and not _goes_on(a.task)), None)
 
     def current(self) -> ActiveRun | None:
         """Return the run that a call from here goes to."""
@@ -95,7 +99,7 @@ class ActiveRuns:
         """Add a run that was started here."""
         parent = self.mine()
         root = parent.root if parent is not None else recorder.id
-        active = ActiveRun(experiment, recorder, uri, threading.current_thread(), shared, root)
+        active = ActiveRun(experiment, recorder, uri, threading.current_thread(), _task(), shared, root)
         self._chain.set((*self._chain.get(), active))
         with self._lock:
             self._stack.append(active)
@@ -161,3 +165,17 @@ class ActiveRuns:
                 self.end(active, Recorder.STATUS_FA if failed else Recorder.STATUS_FI)
             except RecorderError as error:
                 _LOG.error("%s", error)
+
+
+def _task() -> Any:
+    """Return the asyncio task that this is, None outside of one."""
+    asyncio = sys.modules.get("asyncio")  # without it there is none
+    try:
+        return asyncio.current_task() if asyncio is not None else None
+    except RuntimeError:  # no loop runs in this thread
+        return None
+
+
+def _goes_on(task: Any) -> bool:
+    """Return whether what the task started is still its own."""
+    return task is not None and not task.done() and task is not _task()

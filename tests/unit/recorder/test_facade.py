@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -117,6 +118,33 @@ def test_a_helper_thread_logs_to_the_run_that_is_active(recording: RecorderFacad
         thread.start()
         thread.join(10)
         assert recording.get_recorder().list_metrics() == {"helped": 1.0}
+
+
+def test_tasks_of_one_thread_have_runs_of_their_own(recording: RecorderFacade) -> None:
+    async def run(name: str, started: asyncio.Event, other: asyncio.Event) -> Any:
+        with recording.start(recorder_name=name):
+            started.set()
+            await other.wait()
+            recording.log_metrics(**{name: 1.0})
+            await asyncio.sleep(0)
+            return recording.get_recorder()
+
+    async def both() -> list[Any]:
+        a, b = asyncio.Event(), asyncio.Event()
+        return await asyncio.gather(run("a", a, b), run("b", b, a))
+
+    found = asyncio.run(both())
+    assert [r.list_metrics() for r in found] == [{"a": 1.0}, {"b": 1.0}]
+    assert not any("mlflow.parentRunId" in r.list_tags() for r in found)
+
+
+def test_a_run_of_a_task_that_is_over_is_the_threads(recording: RecorderFacade) -> None:
+    async def cell() -> None:
+        recording.start_exp()
+
+    asyncio.run(cell())
+    recording.log_metrics(later=1.0)
+    assert recording.get_recorder().list_metrics() == {"later": 1.0}
 
 
 def test_a_helper_of_several_runs_logs_to_none(recording: RecorderFacade) -> None:
