@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import qnb
@@ -38,3 +39,20 @@ def test_settings_are_put_in_force_by_the_ways_in_alone() -> None:
 def test_of_the_data_only_what_is_made_by_hand_asks_the_facade() -> None:
     below = ("data/", "expr/", "models/", "record_templates/", "execution/")
     assert {f for f in users_of({"D"}) if f.startswith(below)} == BY_HAND
+
+
+CHANGES = (
+    r"sys\.path\.\w+\(|sys\.path\[.*\] =|os\.environ\[.*\] =|os\.environ\.(setdefault|update)|os\.chdir\(|"
+    r"\bshowwarning ="
+)
+ALLOWED = {
+    "__init__.py": "OpenMP's threads, before any library is loaded",
+    "pool/forkserver.py": "a worker's process is its own",
+    "execution/logs.py": "the one hook that asks whose warning it is",
+    "recorder/mlflow.py": "how long MLflow's client waits, where the user did not say so",
+}
+
+
+def test_what_belongs_to_the_process_is_left_alone() -> None:
+    found = {p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*.py") if re.search(CHANGES, p.read_text("utf-8"))}
+    assert found == ALLOWED.keys()

@@ -74,6 +74,22 @@ def test_a_run_asks_no_facade_where_its_data_is(session: config.Settings, monkey
     assert handle.status == "finished", handle.error
 
 
+def test_a_strategy_of_the_tasks_folder_is_found_again_afterwards(session: config.Settings) -> None:
+    from qnb.whatif.source import what_if_of
+
+    folder = Path("lib")
+    folder.mkdir()
+    (folder / "base.py").write_text("from qnb.backtest.strategies.topk_dropout import TopkDropoutStrategy as Base\n")
+    (folder / "mine.py").write_text("from base import Base\nclass Mine(Base): ...\n")
+    text = RUN.replace("class: TopkDropoutStrategy,", "class: Mine, module_path: mine,")
+    handle = qnb.run(f"sys: {{path: lib}}\n{text}", progress=False)
+    assert handle.status == "finished", handle.error
+    what_if = what_if_of(handle)
+    outcome = what_if.run(what_if.base)
+    assert outcome.metrics["turnover"] > 0
+    assert "mine" not in sys.modules
+
+
 ROUNDS = int(os.environ.get("QNB_INLINE_ROUNDS", "2"))
 
 
