@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qnb.config import Settings
+from qnb.config import Settings, settings_of_run
 from qnb.data.facade import DataFacade
 from qnb.errors import ConfigError, EmptyDataError, ExpressionError
 
@@ -35,6 +37,29 @@ def test_the_calendar_is_cut_to_the_span(facade: DataFacade) -> None:
     days = facade.calendar(start_time="2020-01-02", end_time="2020-01-06", freq="day")
     assert [str(d)[:10] for d in days] == ["2020-01-02", "2020-01-03", "2020-01-06"]
     assert len(facade.calendar()) == 30
+
+
+def test_new_days_are_seen_in_the_same_process(facade: DataFacade, tmp_path: Path) -> None:
+    assert len(facade.calendar()) == 30
+    store, file = facade.store(), tmp_path / "store" / "calendars" / "day.txt"
+    assert facade.store() is store
+    file.write_text(file.read_text() + "\n2020-02-12")
+    assert len(facade.calendar()) == 31
+
+
+def test_each_context_has_its_own_market(facade: DataFacade, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tmp_path / "store", other)
+    (other / "calendars" / "day.txt").write_text("2020-01-01\n2020-01-02\n")
+    shared, mine = DataFacade(), facade.settings
+
+    def days(settings: Settings) -> list[int]:
+        with settings_of_run(settings):
+            return [len(shared.calendar()) for _ in range(200)]
+
+    both = [mine, mine.with_(provider_uri=str(other))]
+    with ThreadPoolExecutor(4) as pool:
+        assert [set(found) for found in pool.map(days, both * 2)] == [{30}, {2}] * 2
 
 
 def test_members_and_their_spans(facade: DataFacade) -> None:
