@@ -9,7 +9,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import inspect
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +23,7 @@ from typing import Any
 from ..config import Settings
 from ..errors import ConfigError, Problem, RunStopped
 from ..events import ArtifactSaved, Emit, LogLine, StageChanged
+from ..refused import refusal
 from ..task.spec import Task
 from ..threads import start_thread
 from ..training.context import FitContext
@@ -27,6 +31,9 @@ from .build import Parts, build_parts
 from .report import write_report
 
 __all__ = ["Outcome", "run_task"]
+
+ROOM = 1 << 20
+ROOM_POLL = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +104,35 @@ def run_task(
         _check_stop(context)
     with _stage("fit", emit):
         stopped = _fit(parts, context)
+        _wait_for_room(directory, context)
         for path in recorder.save_objects(**{"params.pkl": parts.model}) or ():
             emit(ArtifactSaved(name=str(path), kind="model"))
     if stopped is not None:
         raise stopped
     for step in parts.records:
         with _stage(step.stage, emit, title=step.title):
+            _wait_for_room(directory, context)
             _generate(step.record, replace(context, stage=step.stage))
             _check_stop(context)
     with _stage("report", emit):
+        _wait_for_room(directory, context)
         report = write_report(
             task, recorder=recorder, dataset=parts.dataset, settings=settings, emit=emit, run_id=run_id,
             seconds=time.perf_counter() - began, directory=directory,
         )  # fmt: skip
     return Outcome({k: float(v) for k, v in recorder.list_metrics().items()}, report)
+
+
+def _wait_for_room(directory: Path | None, context: FitContext) -> None:
+    """Wait as long as there is no space for what was computed, unless the run is asked to stop; rather than lose it."""
+    told = False
+    with contextlib.suppress(OSError):  # where the system does not say, saving will
+        while directory is not None and shutil.disk_usage(directory).free < ROOM and not context.should_stop():
+            if not told:
+                said = refusal(OSError(errno.ENOSPC, "", str(directory)))
+                context.log(f"{said}; what was computed waits for room, stop the run to give it up", level="error")
+            told = True
+            time.sleep(ROOM_POLL)
 
 
 def _warm_up(model: Any, context: FitContext) -> None:

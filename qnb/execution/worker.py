@@ -30,7 +30,7 @@ from ..refused import OF_THE_MACHINE, refusal
 from ..rundir import TIME_LIMIT, Request, RunDir
 from ..secrets import Vault
 from ..task.modules import user_modules
-from .execute import Outcome, run_task
+from .execute import ROOM_POLL, Outcome, run_task
 from .fan_out import LAST_WAIT, FanOut
 from .logs import logs_as_events
 from .output import output_as_log
@@ -40,7 +40,6 @@ from .session_objects import fresh_modules, notebook_objects
 __all__ = ["Place", "busy", "execute_run", "main", "settle_recorder"]
 
 STOP_POLL = 0.1
-ROOM_POLL = 0.5
 _going: set[object] = set()
 _going_lock = threading.Lock()
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,7 @@ class Loop:
         self.scaler = torch.amp.GradScaler(torch.device(options.device).type, enabled=half)
         self.forward: Any = _compiled(network, train, options, context) if options.compile else network
         self.best: dict[str, Tensor] = {}
+        self._unsaved = False
         self.state = _State()
 
     def run(self) -> Outcome:
@@ -260,8 +262,19 @@ class Loop:
         state.done = state.round >= self.rounds or bool(options.early_stop and state.since_best >= options.early_stop)
         self._progress("", force=True)
         if self.context.checkpoint_dir is not None:
-            save_checkpoint(self.context.checkpoint_dir, self._checkpoint())
+            self._save_checkpoint(self.context.checkpoint_dir)
         return True
+
+    def _save_checkpoint(self, folder: Path) -> None:
+        """Write the checkpoint; where there is no room for it the training goes on, and the one before stays."""
+        try:
+            save_checkpoint(folder, self._checkpoint())
+        except ModelError as error:
+            if not self._unsaved:
+                self.context.log(f"{error}; the training goes on", level="warning")
+            self._unsaved = True
+        else:
+            self._unsaved = False
 
     def _validated(self, pred: Tensor, rows: Rows) -> dict[str, float]:
         y, day = rows.y.to(pred.device), rows.day.to(pred.device)

@@ -160,7 +160,7 @@ def test_unfinished_store_is_made_again(small_store: Path, tmp_path: Path) -> No
 
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot write beside"):
+    with pytest.raises(DataError, match="cannot write the store: "):
         ensure_demo(instruments=10, years=1, cache_dir=tmp_path / "file")
 
 

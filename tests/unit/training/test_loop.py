@@ -472,7 +472,7 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ModelError, match="free some space"):
+    with pytest.raises(ModelError, match="free some there"):
         save_checkpoint(tmp_path, {"key": "b"})
     saved = load_checkpoint(tmp_path)
     assert saved is not None
@@ -654,3 +654,15 @@ def test_steps_end_with_the_epochs_they_may_take(data: SyntheticDataset) -> None
     assert model.outcome_.rounds == 2 * (rows // 100)
     with pytest.raises(ConfigError, match="give one of them"):
         small(n_epochs=None)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_once_and_ends_no_training(
+    data: SyntheticDataset, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    context, events = watched(checkpoint_dir=tmp_path / "file" / "checkpoint")
+    model = small(n_epochs=4).fit(data, context=context)
+    assert model.is_fitted
+    told = [e.text for e in events if isinstance(e, LogLine) and "checkpoint cannot be written" in e.text]
+    assert len(told) == 1
+    assert told[0].endswith("; the training goes on")
