@@ -13,6 +13,7 @@ import json
 import os
 import queue
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from typing import Any
 from ...errors import PoolError
 from ...files import read_json, write_atomically
 from ...machine import ProcessId, process_id
-from ...private import private_opener
+from ...private import private_opener, strangers_hold
 from ...refused import refusal
 from ...rundir import RunDir
 from ...state import load_state
@@ -37,6 +38,8 @@ __all__ = ["KernelBackend"]
 
 READY_TIMEOUT = 60.0
 CLOSE_TIMEOUT = 3.0
+STARTING = 600.0
+"""Seconds after which a folder without a socket is no starting worker's any more."""
 TOO_LARGE = 2 * 2**30
 """A worker that kept more memory than this after a run is replaced before the next one."""
 
@@ -313,7 +316,7 @@ class KernelWorker:
 
 
 def sweep(folder: Path) -> list[ProcessId]:
-    """Remove what dead workers left in `folder`; returns those that still live.
+    """Remove what dead workers left in `folder`, and sockets that nobody listens to; returns those that still live.
 
     Called by a new owner of the pool, which holds the lock, before it starts workers of its own.
     """
@@ -326,7 +329,31 @@ def sweep(folder: Path) -> list[ProcessId]:
                 living.append(worker)
                 continue
         _remove(_traces(connection))
+    for sockets in Path(tempfile.gettempdir()).glob("qnb-????????"):  # also of projects that are gone
+        with contextlib.suppress(OSError):
+            if not strangers_hold(sockets.stat()) and _is_deserted(sockets):
+                _remove([sockets])
     return living
+
+
+def _is_deserted(sockets: Path) -> bool:
+    """Return whether a folder is one of sockets alone, and no process listens to any."""
+    inside = list(sockets.iterdir())
+    if not inside:
+        return time.time() - sockets.stat().st_mtime > STARTING
+    return all(path.is_socket() and _is_refused(path) for path in inside)
+
+
+def _is_refused(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(str(path))
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+        return False
 
 
 def _traces(connection: Path) -> list[Path]:
