@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from .errors import CacheError
+from .project import make_folder
 from .refused import OF_THE_MACHINE, refusal
 
 __all__ = ["DEFAULT_LIMIT", "NOTE", "Cache", "CacheEntry", "digest"]
@@ -106,7 +107,7 @@ class Cache:
             The folder cannot be written.
         """
         with _translated(self.root, 0):
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
             if size:
                 _write_text(self.root / "limit", str(size))
             else:
@@ -152,7 +153,7 @@ class Cache:
         size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
         hidden = self.root / f".{key}.{os.getpid()}.{secrets.token_hex(4)}.npy"
         with _translated(self.root, size):
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
             self._make_room(size)
         try:
             with _translated(self.root, size):
@@ -230,7 +231,7 @@ class Cache:
         """
         text = json.dumps({"check": digest(json.dumps(value, sort_keys=True)), "value": value})
         with _translated(self.root, len(text)):
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
             _write_text(self._json(key), text)
 
     @contextmanager
@@ -246,7 +247,7 @@ class Cache:
 
         locks = self.root / "locks"
         with _translated(self.root, 0):
-            locks.mkdir(parents=True, exist_ok=True)
+            make_folder(locks)
             held = FileLock(locks / f"{self._checked(key)}.lock", timeout=timeout)
         with _translated(self.root, 0):
             try:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import PoolError
-from .events import RunFailed
+from .events import RunFailed, RunStopped
 from .journal import JournalReader
 from .ongoing import last_status
 from .pool.place import Place
+from .project import is_gone
 from .rundir import Request, RunDir
 from .state import RunState
 from .waiting import Waiting
@@ -99,6 +100,12 @@ class RunHandle(Waiting):
         with self._lock:  # a panel's thread and the notebook may ask at the same time
             state = self._state.apply_raw(self._reader.read_raw(), self._reader.complain)
             state.run_id, state.name = self.run_id, self.name  # the journal has the name that the run began with
+            if not state.is_over and is_gone(self.directory.path):
+                folder = self.directory.path if self.directory.project.is_dir() else self.directory.project
+                reason = (
+                    f"The folder {folder} is gone: it was moved, renamed or removed. In its new place you see more."
+                )
+                state.apply(RunStopped(reason=reason, interrupted=True))
             if state.status in ("unknown", "waiting") and (damage := self.damage):
                 state.status, state.failure = "damaged", RunFailed(error="DamagedRun", message=damage)
             return state
@@ -158,8 +165,19 @@ class RunHandle(Waiting):
         return self.run_id in self._place.tickets
 
     def stop(self) -> None:
-        """Ask the run to stop at its next safe place; returns at once."""
-        self.directory.ask_to_stop()
+        """Ask the run to stop at its next safe place; returns at once.
+
+        Raises
+        ------
+        PoolError
+            Its folder cannot be written, or is gone.
+        """
+        try:
+            self.directory.ask_to_stop()
+        except OSError as error:
+            raise PoolError(
+                f"{self.name} cannot be asked to stop in {self.directory.path}: {error.strerror}"
+            ) from error
         self._place.wake()
 
     def prefer(self) -> bool:

@@ -11,6 +11,8 @@ import os
 import stat
 from pathlib import Path
 
+from .project import make_folder
+
 __all__ = ["keep_private", "private_folder", "private_opener", "strangers_hold"]
 
 TOP = ".qnb"
@@ -25,10 +27,10 @@ def private_folder(path: Path) -> Path:
     Raises
     ------
     OSError
-        When it cannot be made.
+        When it cannot be made; `qnb.project.GoneError` when its project was moved or removed.
     """
     top = next((p for p in (path, *path.parents) if p.name == TOP), path)
-    top.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(top.parent)
     for folder in [p for p in reversed(path.parents) if p.is_relative_to(top)] + [path]:
         folder.mkdir(mode=0o700, exist_ok=True)
     if top.name == TOP and top not in _closed and _is_open(top):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from .config import default_cache_dir
-from .errors import ConfigError, Problem
+from .errors import ConfigError, Problem, QnbError
 
 __all__ = ["OF_THE_MACHINE", "refusal", "require_encodable", "survives_any_text", "what_refuses"]
 
@@ -38,6 +38,8 @@ def refusal(error: BaseException, *, at: Path | None = None, elsewhere: str = ""
         error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     if not isinstance(error, OSError):
         return ""
+    if isinstance(error, QnbError):  # one that says it all
+        return str(error)
     place = _place(error) or str(at or "")
     elsewhere = elsewhere or _elsewhere(place)
     match error.errno:

@@ -33,6 +33,7 @@ from .files import AnyFloat, Natural, changing, fit, load_json, locked, make, re
 from .journal import JOURNAL_NAME, JournalWriter
 from .machine import ProcessId, boot_id, process_id
 from .private import private_folder
+from .project import project_of, used, with_place, without_place
 from .refused import require_encodable
 from .run_ids import new_run_id, only_with_id
 from .secrets import Vault
@@ -101,6 +102,11 @@ class RunDir:
         return self.path.name
 
     @property
+    def project(self) -> Path:
+        """The folder that holds ``.qnb``, wherever it lies now."""
+        return project_of(self.path)
+
+    @property
     def log_path(self) -> Path:
         """File with the worker's standard output and error."""
         return self.path / "log.txt"
@@ -120,6 +126,8 @@ class RunDir:
         """
         path, raw = self.path / "request.json", self._raw_request()
         try:
+            raw = with_place(raw, self.project, was=dict(raw["settings"]).get("work_dir"))
+            raw["settings"] = {**raw["settings"], "work_dir": str(self.project)}
             settings = Settings.from_json(Vault.beside(self.path).reveal(raw["settings"]))
             task = Task.from_json(raw["task"])
             found = {"run_id": self.run_id, "submitter": ProcessId(*raw.get("submitter", (0,)))}
@@ -220,11 +228,14 @@ class RunDir:
         return found.st_ino, found.st_ctime_ns  # its mtime stays, see above
 
     def task_text(self) -> str:
-        """Return the resolved task as YAML, or why there is none."""
+        """Return the resolved task as YAML, with the paths that its files have now, or why there is none."""
         try:
-            return (self.path / "task.yaml").read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            return f"# {self.path / 'task.yaml'} cannot be read: {error.strerror}\n"
+            return self.request().task.to_yaml()
+        except PoolError as damage:
+            try:
+                return (self.path / "task.yaml").read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                return f"# {damage}\n"
 
     @property
     def is_deleted(self) -> bool:
@@ -282,13 +293,19 @@ class RunDir:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write the outcome, all at once."""
-        write_atomically(self.path / "result.json", json.dumps(result, indent=1, default=str))
+        kept = without_place(dict(result), self.project)
+        write_atomically(self.path / "result.json", json.dumps(kept, indent=1, default=str))
 
     def result(self) -> dict[str, Any] | None:
         """Return the outcome, or None while there is none: what of `RunResult` is there and can be read."""
         path, remedy = self.path / "result.json", "the run is shown as its journal tells it"
         raw = read_json(path, remedy=remedy, damaged={})
-        return None if raw is None else fit(RunResult, raw, lambda what: tell(path, what, remedy))
+        if raw is None:
+            return None
+        was = None
+        with contextlib.suppress(PoolError, KeyError, TypeError, AttributeError):
+            was = self._raw_request()["settings"].get("work_dir")
+        return fit(RunResult, with_place(raw, self.project, was=was), lambda what: tell(path, what, remedy))
 
 
 class RunResult(TypedDict, total=False):
@@ -343,6 +360,7 @@ def create_run(
     require_encodable(settings.runs_dir)
     try:
         private_folder(directory.path)
+        used(directory.project)
         _write_new(directory, task, settings, name=name, seed=seed, retry_of=retry_of, objects=objects)
     except OSError:  # half a run is none
         shutil.rmtree(directory.path, ignore_errors=True)
@@ -362,6 +380,8 @@ def _write_new(
         "threads": settings.threads, "seed": seed, "submitter": [*_identity()], "boot": boot_id(),
         "retry_of": retry_of,
     }  # fmt: skip
+    request = without_place(request, directory.project)
+    request["settings"]["work_dir"] = "."
     if objects is not None:
         directory.objects_path.touch(mode=0o600)
         directory.objects_path.write_bytes(objects)

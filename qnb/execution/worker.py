@@ -24,8 +24,10 @@ from ..expr.catalogue import own_operators
 from ..journal import JournalWriter
 from ..machine import boot_id, process_id
 from ..private import keep_private
+from ..project import Anchor, is_gone, project_of, used
 from ..recorder import R
 from ..recorder.base import RUN_ID
+from ..recorder.names import legal_name
 from ..refused import OF_THE_MACHINE, refusal
 from ..rundir import TIME_LIMIT, Request, RunDir
 from ..secrets import Vault
@@ -119,7 +121,9 @@ def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[],
     request = replace(request, resume=resumed)
     spare = (ev.Progress, ev.ResourceSampled, ev.LogLine)
     clean = Vault.beside(directory.path).cleaner()
+    used(directory.project)
     with (
+        Anchor(directory.path) as anchor,
         JournalWriter(directory.path) as journal,
         FanOut[ev.Event](journal.append, listeners, line=ev.LogLine, spare=spare) as emit,
     ):
@@ -137,7 +141,7 @@ def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[],
 
         try:
             with _surroundings(request, directory, tell, place, clean):
-                outcome, recorder_id = _run(request, directory, tell, _StopPoll(directory, stop), place)
+                outcome, recorder_id = _run(request, directory, tell, _StopPoll(directory, stop, anchor), place)
             result |= {"status": "finished", "metrics": outcome.metrics, "recorder_id": recorder_id}
             result["report"] = str(outcome.report) if outcome.report else None
             ending = ev.RunFinished(seconds=time.perf_counter() - began, metrics=outcome.metrics)
@@ -155,6 +159,10 @@ def _execute(directory: RunDir, listeners: Sequence[ev.Emit], stop: Callable[[],
                 "message": ending.message,
                 "traceback": ending.traceback,
             }
+        if anchor.is_gone:
+            directory, ending = _moved(anchor, request, ending)
+            if isinstance(ending, ev.RunStopped):
+                result |= {"status": "stopped", "message": ending.reason}
         result["seconds"] = time.perf_counter() - began
         recorder = directory.recorder()
         if recorder is not None:
@@ -192,11 +200,11 @@ def _end(
 
 
 def _refused(directory: RunDir, result: Mapping[str, Any]) -> str:
-    """Write the outcome, or return why it cannot be written."""
+    """Write the outcome, or return why it cannot be written; where its folder is gone, nobody looks for it."""
     try:
         directory.write_result(result)
     except OSError as error:
-        return refusal(error)
+        return "" if is_gone(directory.path) else refusal(error)
     return ""
 
 
@@ -274,7 +282,9 @@ def _run(
         except OSError as error:  # a full disk: the training may still end well
             emit(ev.LogLine(text=f"the place of the recorder cannot be noted: {refusal(error)}", level="warning"))
         R.set_tags(**{"qnb.task_hash": request.task.hash})
-        recorder.log_params(**flat_params(request.task.document.get("task", {})))
+        known = recorder.list_params()  # of a run that goes on; its paths differ where the project was moved
+        params = flat_params(request.task.document.get("task", {}))
+        recorder.log_params(**{k: v for k, v in params.items() if legal_name("param", k) not in known})
         if request.seed is not None:
             recorder.log_params(seed=request.seed)
         recorder.save_objects(**{"task.yaml": request.task.to_yaml()})
@@ -361,11 +371,34 @@ class _ToRecorder:
             self._emit(ev.LogLine(text=str(error), level="warning"))
 
 
-class _StopPoll:
-    """Answers whether a stop was asked for, looking at the file at most ten times a second."""
+def _moved(anchor: Anchor, request: Request, ending: ev.Event) -> tuple[RunDir, ev.Event]:
+    """Return the folder of a run that was moved while it went on, and the ending that this makes of another one.
 
-    def __init__(self, directory: RunDir, stop: Callable[[], bool]) -> None:
-        self._directory, self._stop = directory, stop
+    What its files have open moves with them, the journal too; but the database, the checkpoint and what it writes anew
+    are looked for where they were. A run that had finished is whole; any other is interrupted and can go on there.
+    """
+    found = anchor.find()
+    directory = RunDir(anchor.folder if found is None else found)
+    if isinstance(ending, ev.RunFinished):
+        return directory, ending
+    old = project_of(anchor.folder)
+    if found is None:
+        reason = f"Its folder was moved out of {old}, or removed, while it ran."
+    else:
+        go_on = f"%qresume {request.name} goes on there." if directory.has_checkpoint else "Run its cell again there."
+        reason = f"The folder {old} was moved to {directory.project} while it ran. {go_on}"
+        settle_recorder(directory)
+    seconds = getattr(ending, "seconds", 0.0)
+    return directory, ev.RunStopped(
+        reason=reason, resumable=directory.has_checkpoint, interrupted=True, seconds=seconds
+    )
+
+
+class _StopPoll:
+    """Answers whether a stop was asked for, or the run's folder moved, looking at most ten times a second."""
+
+    def __init__(self, directory: RunDir, stop: Callable[[], bool], anchor: Anchor) -> None:
+        self._directory, self._stop, self._anchor = directory, stop, anchor
         self._next = 0.0
         self._asked = False
 
@@ -375,7 +408,7 @@ class _StopPoll:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + STOP_POLL
-            self._asked = self._directory.stop_asked()
+            self._asked = self._directory.stop_asked() or self._anchor.is_gone
         return self._asked
 
 

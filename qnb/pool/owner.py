@@ -5,6 +5,8 @@
    tried again or ended, one that was going when the machine restarted is marked as interrupted.
 3. It sleeps until somebody wakes it, at the latest for a second, and looks again. Notebooks only write tickets.
 4. When there is nothing to do and no notebook that might want something, it ends, and its workers with it.
+5. When its folder was moved it ends at once: the tickets went with the folder, and what goes on there another owner
+   takes over.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..machine import ProcessId, boot_id, process_id
+from ..project import Anchor
 from ..refused import refusal
 from ..state import RunState, load_state
 from .adopted import AdoptedWorker
@@ -61,6 +64,7 @@ class Owner:
         self._known: dict[str, Ticket] = {}  # threads of the pool take out of it
         self._over: deque[Ticket] = deque()
         self._marks: dict[str, tuple[int, int]] = {}
+        self._anchor = Anchor(place.folder)
         self._began = time.time()
         self._quiet_since = time.monotonic()
         self._status: dict[str, Any] = {}
@@ -72,7 +76,7 @@ class Owner:
         self._polls = wake.polls
         self._backend.prepare(())
         self._pool.warm(1)
-        while not self._ended and not self._may_end():
+        while not (self._ended or self._anchor.is_gone or self._may_end()):
             began = time.monotonic()
             self._look()
             self._tell()
@@ -236,7 +240,8 @@ def _own(place: Place) -> int:
             if not owner.last_look():
                 break
         owner.close()
-        place.write_status({})
+        with contextlib.suppress(OSError):  # its folder may be gone
+            place.write_status({})
     finally:
         lock.release()
     return 0

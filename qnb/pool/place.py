@@ -29,6 +29,7 @@ from ..errors import ConfigError, Problem, remedy_for
 from ..files import Moment, Natural, fit, read_json, remove, tell, write_atomically
 from ..machine import ProcessId, process_id
 from ..private import private_folder
+from ..project import used
 from .tickets import TicketBox
 
 __all__ = ["Place", "PoolSettings", "Wake", "default_settings"]
@@ -138,6 +139,7 @@ class Place:
         self.workers = self.folder / "workers"
         self.log_path = self.folder / "owner.log"
         self._clients = self.folder / "clients"
+        used(self.work_dir)
 
     def make(self) -> Place:
         """Make the folders, for the user alone."""

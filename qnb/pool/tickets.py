@@ -20,6 +20,7 @@ from pathlib import Path
 from ..files import Natural, make, read_json, remove, tell, write_atomically
 from ..machine import boot_id
 from ..private import private_folder, private_opener
+from ..project import is_gone
 from ..rundir import RunDir
 
 __all__ = ["Ticket", "TicketBox"]
@@ -103,11 +104,14 @@ class TicketBox:
         return ticket
 
     def write(self, ticket: Ticket) -> None:
-        """Write a changed ticket."""
-        write_atomically(self._path(ticket.run_id), json.dumps(asdict(ticket)))
+        """Write a changed ticket; where the run lies is told relative to the project, which may be moved."""
+        values = asdict(ticket) | {"directory": f".qnb/runs/{ticket.run_id}"}
+        write_atomically(self._path(ticket.run_id), json.dumps(values))
 
     def remove(self, run_id: str, order: int | None = None) -> None:
         """Take a ticket out; nothing happens when it is gone, or when it has another `order` than was asked for."""
+        if is_gone(self.folder):
+            return
         with self.locked() if order is not None else contextlib.nullcontext():
             now = self.get(run_id) if order is not None else None
             if now is None or now.order == order:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import RecorderError
 from ..names import checked_path
+from ..project import make_folder
 from ..refused import refusal
 from ..scratch import HIDDEN, scratch_folder
 from .base import ArtifactInfo
@@ -25,7 +26,7 @@ def keep_file(root: Path, source: Path, folder: str = "") -> Path:
     """
     target = root / artifact_path("/".join(p for p in (folder, source.name) if p), new=True)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         with scratch_folder(target.parent) as scratch:
             fresh = scratch / target.name
             if source.is_dir():

@@ -34,7 +34,7 @@ from .base import (
     TagSet,
 )  # fmt: skip
 from .probe import missing_driver, probe, refuse_folder
-from .uris import local_path, sqlite_path
+from .uris import ARTIFACTS, artifacts_beside, local_path, sqlite_path
 
 __all__ = ["MlflowStore", "make_tables"]
 
@@ -70,7 +70,7 @@ class MlflowStore:
         self._folders: dict[str, Path | None] = {}
         self._pid = os.getpid()
         path = sqlite_path(uri)
-        self._artifact_root = path.parent / "mlruns" if path is not None else None
+        self._file = path
         probe(uri)
         with self._translated("open the store"), _opening(uri):
             self._client = _client(uri)
@@ -92,9 +92,9 @@ class MlflowStore:
                 self._client.rename_experiment(existing.experiment_id, _deleted_name(existing))
                 self._client.delete_experiment(existing.experiment_id)
             location = None
-            if self._artifact_root is not None:
+            if self._file is not None:
                 digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
-                location = str(self._artifact_root / digest)
+                location = str(self._file.parent / ARTIFACTS / digest)
             try:
                 self._retry(lambda: self._client.create_experiment(name, artifact_location=location))
             except _exception() as error:
@@ -273,13 +273,15 @@ class MlflowStore:
 
     def _run_info(self, run: Any) -> RunInfo:
         info = run.info
-        self._folders[info.run_id] = local_path(info.artifact_uri or "")
+        place = info.artifact_uri or ""
+        place = place if self._file is None else artifacts_beside(self._file, place)
+        self._folders[info.run_id] = local_path(place)
         return RunInfo(
             run_id=info.run_id, name=info.run_name or "", experiment_id=info.experiment_id, status=info.status,
             start=info.start_time / 1000 if info.start_time else None,
             end=info.end_time / 1000 if info.end_time and info.status != "RUNNING" else None,  # MLflow keeps an old end
             metrics=dict(run.data.metrics), params=dict(run.data.params), tags=dict(run.data.tags),
-            artifact_uri=info.artifact_uri or "", deleted=info.lifecycle_stage == "deleted",
+            artifact_uri=place, deleted=info.lifecycle_stage == "deleted",
         )  # fmt: skip
 
     def _batch(self, run_id: str, **values: Any) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from .base import MetricPoint, RefusedError, RunInfo
+from .uris import artifacts_beside
 
 __all__ = [
     "RUN_NAME", "number_of", "read_runs", "require_active", "write_metrics", "write_param", "write_tag",
@@ -20,8 +22,11 @@ _CHUNK = 500
 _LARGEST = 1.7976931348623157e308  # how MLflow keeps an infinity
 
 
-def read_runs(db: sqlite3.Connection, where: str, values: Sequence[object]) -> list[RunInfo]:
-    """Return the runs that `where` selects, with last metrics, params and tags, in its order."""
+def read_runs(db: sqlite3.Connection, where: str, values: Sequence[object], *, file: Path) -> list[RunInfo]:
+    """Return the runs that `where` selects, with last metrics, params and tags, in its order.
+
+    Artifacts that were moved with the store's `file` are where it is now.
+    """
     columns = "run_uuid, name, experiment_id, status, start_time, end_time, artifact_uri, lifecycle_stage"
     rows = db.execute(f"SELECT {columns} FROM runs {where}", values).fetchall()  # noqa: S608 - texts are in `values`
     ids = [row[0] for row in rows]
@@ -43,7 +48,8 @@ def read_runs(db: sqlite3.Connection, where: str, values: Sequence[object]) -> l
         RunInfo(
             run_id=i, name=tags[i].get(RUN_NAME) or name or "", experiment_id=str(experiment), status=status,
             start=None if start is None else start / 1000, end=None if end is None else end / 1000,
-            metrics=metrics[i], params=params[i], tags=tags[i], artifact_uri=uri or "", deleted=stage != "active",
+            metrics=metrics[i], params=params[i], tags=tags[i], deleted=stage != "active",
+            artifact_uri=artifacts_beside(file, uri or ""),
         )
         for i, name, experiment, status, start, end, uri, stage in rows
     ]  # fmt: skip

@@ -41,7 +41,7 @@ from .filters import Condition, SortKey, parse_filter, parse_order
 from .rows import RUN_NAME, number_of, read_runs, require_active, write_metrics, write_param, write_tag
 from .search import said_table, search_statement, selection
 from .template import new_store
-from .uris import local_path
+from .uris import ARTIFACTS, artifacts_beside, local_path
 
 __all__ = ["SqliteStore", "fits"]
 
@@ -91,7 +91,7 @@ class SqliteStore:
         self.path = path
         self._cache_dir = cache_dir
         self.uri = f"sqlite:///{path}"
-        self.artifact_root = path.parent / "mlruns"
+        self.artifact_root = path.parent / ARTIFACTS
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
@@ -103,7 +103,7 @@ class SqliteStore:
         column, value = ("experiment_id", id) if id is not None else ("name", name)
         with self._reading("read an experiment") as db:
             row = db.execute(f"{_EXPERIMENT} WHERE {column} = ? AND lifecycle_stage = 'active'", (value,)).fetchone()
-        return _experiment(row) if row else None
+        return self._experiment(row) if row else None
 
     def create_experiment(self, name: str) -> ExperimentInfo:
         """Return the experiment `name`, created if need be; safe when several processes ask at once."""
@@ -114,7 +114,7 @@ class SqliteStore:
         with self._writing(f"create the experiment {name!r}") as db:
             row = db.execute(f"{_EXPERIMENT} WHERE name = ?", (name,)).fetchone()
             if row is not None and row[2] == "active":
-                return _experiment(row)
+                return self._experiment(row)
             if row is not None:  # deleted by MLflow, which keeps the name
                 db.execute("UPDATE experiments SET name = ? WHERE experiment_id = ?", (_deleted_name(row), row[0]))
             number = db.execute(
@@ -130,7 +130,7 @@ class SqliteStore:
         with self._reading("list experiments") as db:
             order = "ORDER BY creation_time, experiment_id"
             rows = db.execute(f"{_EXPERIMENT} WHERE lifecycle_stage = 'active' {order}").fetchall()
-        return [_experiment(row) for row in rows]
+        return [self._experiment(row) for row in rows]
 
     def delete_experiment(self, id: str) -> None:
         """Delete an experiment with its runs; its name is free again."""
@@ -181,7 +181,7 @@ class SqliteStore:
     def run(self, run_id: str) -> RunInfo:
         """Return a run with its last metrics, params and tags."""
         with self._reading(f"read run {run_id!r}") as db:
-            found = read_runs(db, "WHERE run_uuid = ?", (run_id,))
+            found = read_runs(db, "WHERE run_uuid = ?", (run_id,), file=self.path)
         if not found:
             raise RefusedError(f"no run {run_id!r} in {self.path.name}")
         return found[0]
@@ -223,7 +223,7 @@ class SqliteStore:
             experiment_ids, parse_filter(filter_string), parse_order(order_by), deleted=deleted, limit=max_results
         )
         with self._reading("search runs") as db:
-            return read_runs(db, where, values)
+            return read_runs(db, where, values, file=self.path)
 
     def select(
         self,
@@ -243,7 +243,7 @@ class SqliteStore:
         """Return these runs in this order; one that is not there is left out."""
         marks = ",".join("?" * len(run_ids))
         with self._reading("read runs") as db:
-            found = {r.run_id: r for r in read_runs(db, f"WHERE run_uuid IN ({marks})", run_ids)}
+            found = {r.run_id: r for r in read_runs(db, f"WHERE run_uuid IN ({marks})", run_ids, file=self.path)}
         return [found[i] for i in run_ids if i in found]
 
     def count(self, experiment_ids: Sequence[str]) -> int:
@@ -316,7 +316,7 @@ class SqliteStore:
                 row = db.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", (run_id,)).fetchone()
             if row is None:
                 raise RefusedError(f"no run {run_id!r} in {self.path.name}")
-            self._folders[run_id] = local_path(row[0] or "")
+            self._folders[run_id] = local_path(artifacts_beside(self.path, row[0] or ""))
         return self._folders[run_id]
 
     def close(self) -> None:
@@ -325,6 +325,10 @@ class SqliteStore:
             if self._connection is not None and self._pid == os.getpid():
                 self._connection.close()
             self._connection = None
+
+    def _experiment(self, row: Sequence[object]) -> ExperimentInfo:
+        location = artifacts_beside(self.path, str(row[3] or ""))
+        return ExperimentInfo(str(row[0]), str(row[1]), row[2] != "active", location)
 
     def _folder(self, run_id: str) -> Path:
         found = self.local_dir(run_id)
@@ -383,10 +387,6 @@ class SqliteStore:
             if refused is not None:
                 raise RecorderError(f"cannot {what}: {refusal(refused, at=self.path)}") from error
             raise RecorderError(f"cannot {what} in {self.path}: {error}; {remedy}") from error
-
-
-def _experiment(row: Sequence[object]) -> ExperimentInfo:
-    return ExperimentInfo(str(row[0]), str(row[1]), row[2] != "active", str(row[3] or ""))
 
 
 def _deleted_name(row: Sequence[object]) -> str:

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from .base import Store
-from .uris import sqlite_path
+from .uris import ARTIFACTS, sqlite_path
 
 __all__ = ["THROUGH_MLFLOW", "is_on_this_machine", "open_store"]
 
@@ -71,7 +71,7 @@ def _open(uri: str, cache_dir: Path | None) -> Store:
         from .sqlite import SqliteStore, fits
         from .template import new_store
 
-        new_store(path, path.parent / "mlruns", cache_dir)
+        new_store(path, path.parent / ARTIFACTS, cache_dir)
         if plain == uri and fits(path):
             return SqliteStore(path, cache_dir)
     from .mlflow import MlflowStore

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ..config import default_cache_dir
 from ..errors import RecorderError
+from ..project import make_folder
 from ..refused import refusal
 
 __all__ = ["new_store", "prepare"]
@@ -47,7 +48,7 @@ def new_store(path: Path, artifact_root: Path, cache_dir: Path | None = None) ->
     try:
         if _exists(path):
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _copy(_empty_store(cache_dir), path, artifact_root)
     except OSError as error:
         said = refusal(error, at=path, elsewhere="give another place with --uri")

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-__all__ = ["address_of", "local_path", "sqlite_path"]
+__all__ = ["ARTIFACTS", "address_of", "artifacts_beside", "local_path", "sqlite_path"]
 
+ARTIFACTS = "mlruns"
+"""Folder of artifacts beside an SQLite store."""
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
@@ -33,6 +35,25 @@ def local_path(uri: str) -> Path | None:
     if "://" in uri or re.match(r"^[a-z][a-z0-9+.-]+:/", uri):
         return None
     return Path(uri)
+
+
+def artifacts_beside(store: Path, location: str) -> str:
+    """Return where artifacts lie whose place an SQLite store keeps as an absolute path, after it was moved with them.
+
+    Parameters
+    ----------
+    store : Path
+        The store's file where it is now; artifacts lie in the folder ``mlruns`` beside it.
+    location : str
+        Artifact URI as the store has it.
+    """
+    folder = local_path(location)
+    if folder is None or folder.is_relative_to(store.parent) or ARTIFACTS not in folder.parts:
+        return location
+    at = len(folder.parts) - 1 - folder.parts[::-1].index(ARTIFACTS)
+    here = store.parent.joinpath(*folder.parts[at:])
+    # A copy has its own; a store whose artifacts were kept elsewhere from the beginning has none beside it.
+    return str(here) if here.exists() or not Path(*folder.parts[: at + 1]).exists() else location
 
 
 def address_of(uri: str) -> tuple[str, int] | None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import ModelError
+from ..project import make_folder
 from ..refused import refusal
 from .model import write_atomically
 
@@ -30,7 +31,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         write_atomically(folder / CHECKPOINT, buffer.getvalue())
     except OSError as error:
         raise ModelError(f"the checkpoint cannot be written: {refusal(error, at=folder)}") from error

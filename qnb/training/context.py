@@ -12,6 +12,7 @@ from pathlib import Path
 from ..config import core_count
 from ..errors import RunStopped
 from ..events import Emit, Event, LogLine, MetricLogged, Progress, SeedDrawn
+from ..project import make_folder
 
 __all__ = ["FitContext"]
 
@@ -88,7 +89,7 @@ class FitContext:
             drawn = secrets.randbelow(2**31)
             if path is not None:
                 try:
-                    path.parent.mkdir(parents=True, exist_ok=True)
+                    make_folder(path.parent)
                     path.write_text(str(drawn), encoding="ascii")
                 except OSError as error:
                     self.log(f"the seed cannot be kept in {path.parent}: {error.strerror or error}", level="warning")

@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from ..cache import digest
 from ..models.lightgbm import LGBModel
+from ..project import make_folder
 from ..training.boosting import IterationWatch
 from ..training.context import FitContext
 from ..training.samples import FitRows, fit_rows, has_segment
@@ -111,7 +112,7 @@ class BinnedStore:
         return sets, tuple(json.loads(self._path(address, "json").read_text(encoding="utf-8")))
 
     def _path(self, address: str, suffix: str) -> Path:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         return self.folder / f"{address}.{suffix}"
 
 

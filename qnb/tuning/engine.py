@@ -27,6 +27,7 @@ from ..errors import ConfigError, StudyError
 from ..execution.fan_out import LAST_WAIT, FanOut
 from ..files import locked, write_atomically
 from ..private import keep_private
+from ..project import Anchor, project_of, used
 from ..refused import refusal
 from . import events as ev
 from .attributes import trial_attributes, verdict_attributes
@@ -130,8 +131,13 @@ class StudyEngine:
                 recall = getattr(listener, "recall", None)
                 if recall is not None:
                     recall(event)
+        used(self._directory.project)
         log = ev.EventLog(self._directory.path)
-        with closing(log), FanOut[ev.StudyEvent](log, self._listeners, line=ev.StudyLog) as self._fan:
+        with (
+            Anchor(self._directory.path) as self._anchor,
+            closing(log),
+            FanOut[ev.StudyEvent](log, self._listeners, line=ev.StudyLog) as self._fan,
+        ):
             try:
                 self._search = Search(self._spec, self._plan.space, self._directory.path, self._directory.study_id)
                 self._reconcile()
@@ -168,11 +174,24 @@ class StudyEngine:
             status = "stopped"
         except BaseException as error:
             message = refusal(error) or f"{type(error).__name__}: {error}"
-            raise
+            if not self._anchor.is_gone:
+                raise
         finally:
             crew.close()
-            self._end(status, message)
+            if self._anchor.is_gone:
+                self._end_there()
+            else:
+                self._end(status, message)
         return self.state
+
+    def _end_there(self) -> None:
+        """Say that the folder was moved. Its events go there; the storage, the recorder and the trials do not."""
+        self._keeper.finish(self.state, "stopped")
+        found, old = self._anchor.find(), self._directory.project
+        moved = f"was moved to {project_of(found)}" if found is not None else "was moved or removed"
+        message = f"The folder {old} {moved} while the study went on; there it can be resumed."
+        self._emit(ev.StudyEnded(status="stopped", message=message))
+        self._search.close()
 
     def _end(self, status: str, message: str) -> None:
         self._verdict(force=True)
@@ -201,7 +220,7 @@ class StudyEngine:
 
     def _loop(self, crew: Crew) -> str:
         deadline = None if self._spec.timeout is None else time.monotonic() + self._spec.timeout
-        while True:
+        while not self._anchor.is_gone:
             if self._stop_asked():
                 self._directory.withdraw("stop")
                 return "stopped"  # what is running stays so in the storage and is taken up again on resume
@@ -216,9 +235,12 @@ class StudyEngine:
                 if not self._paused and (late or not self._more()):
                     return "finished"
             for worker, message in crew.poll(POLL):
+                if self._anchor.is_gone:  # what workers say of it now is no result
+                    return "stopped"
                 self._hear(crew, worker, message)
             self._check_times(crew)
             self._verdict()
+        return "stopped"
 
     def _more(self) -> bool:
         return bool(self._again) or len(self._search.finished()) < self._search.limit

@@ -30,6 +30,7 @@ from ..data.provider import open_store
 from ..errors import ModelError, QnbError, RunStopped
 from ..events import Event, LogLine, MetricLogged, Progress
 from ..models.lightgbm import LGBModel
+from ..project import make_folder
 from ..secrets import Vault
 from ..task.component import build_component
 from ..task.modules import user_modules
@@ -149,7 +150,7 @@ class Evaluator:
             json.dumps([task.model, task.reweighter], sort_keys=True, default=str), spec.seed, spec.threads,
         )  # fmt: skip
         path = self._folder / "work" / "scores" / f"{address}.npz"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with FileLock(path.with_suffix(".lock")):
             if path.exists():
                 with np.load(path, allow_pickle=False) as kept:

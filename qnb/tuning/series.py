@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..project import make_folder
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -41,7 +43,7 @@ def write_series(
     import numpy as np
 
     path = _path(folder, trial, fold)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     np.savez(
         part, days=days.astype("datetime64[ns]").view(np.int64), ic=ic, returns=returns,

@@ -30,6 +30,7 @@ from ..errors import QnbError, StudyError, UnknownNameError
 from ..files import changing, is_locked, load_json, make, read_json, remove, write_atomically
 from ..machine import ProcessId, process_id
 from ..private import private_folder
+from ..project import project_of, used, with_place, without_place
 from ..secrets import Vault
 from .events import EventLog, EventReader, StudyWentOn
 from .plan import StudyPlan, plan_from_json, plan_to_json, without_secrets
@@ -79,6 +80,11 @@ class StudyDir:
         return self.path.name
 
     @property
+    def project(self) -> Path:
+        """The folder that holds ``.qnb``, wherever it lies now."""
+        return project_of(self.path)
+
+    @property
     def journal(self) -> Path:
         """Optuna's journal file."""
         return self.path / "optuna.journal"
@@ -102,6 +108,8 @@ class StudyDir:
         """
         try:
             raw = load_json(self.path / "request.json")
+            raw = with_place(raw, self.project, was=dict(raw["settings"]).get("work_dir"))
+            raw["settings"] = {**raw["settings"], "work_dir": str(self.project)}
             spec = StudySpec.from_json(raw["plan"]["spec"])
             settings = Settings.from_json(Vault.beside(self.path).reveal(raw["settings"]))
         except (OSError, ValueError, KeyError, TypeError, QnbError) as error:
@@ -125,6 +133,8 @@ class StudyDir:
         vault = Vault.beside(self.path)
         plan = without_secrets(plan, vault)
         raw = {"plan": plan_to_json(plan), "settings": vault.hide(settings.to_json())}
+        raw = without_place(raw, self.project)
+        raw["settings"]["work_dir"] = "."
         write_atomically(self.path / "study.yaml", plan.text)
         write_atomically(self.path / "request.json", json.dumps(raw, default=str))  # last: with it there is a study
 
@@ -202,6 +212,7 @@ def create_study(plan: StudyPlan, settings: Settings, objects: bytes | None = No
     stamp = time.strftime("%m%d%H%M%S")
     directory = StudyDir(studies_dir(settings) / f"{stamp}{secrets.token_hex(3)}")
     private_folder(directory.path)
+    used(directory.project)
     directory.claim(process_id())
     directory.write_request(plan, settings, objects)
     return directory
