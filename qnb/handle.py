@@ -136,11 +136,14 @@ class RunHandle(Waiting):
             While the run has not come far enough to have one.
         """
         from .recorder import R
+        from .recorder.query import existing_store
 
         known = self.directory.recorder()
         if known is None:
             raise PoolError(f"run {self.name} ({self.status}) has no recorder yet; wait until it trains")
-        with R.uri_context(self.request.settings.tracking_uri):
+        settings = self.request.settings
+        existing_store(settings.tracking_uri, work_dir=settings.work_dir, cache_dir=settings.cache_dir)
+        with R.uri_context(settings.tracking_uri):
             return R.get_recorder(recorder_id=known[0], experiment_name=known[1])
 
     @property

@@ -154,19 +154,21 @@ def _print_foreign(settings: Settings, ref: str) -> int:
 
 
 def _run_rows(settings: Settings, *, experiment: str | None, filter_string: str, limit: int) -> list[list[str]]:
+    from .panels.browser_rows import Rows
+    from .recorder.browse import RunIndex
     from .recorder.query import list_runs
+    from .session import Session
 
-    rows = []
+    Session(settings).going()  # marks the runs whose process is gone
+    rows, own = [], Rows(settings.runs_dir, RunIndex(settings.tracking_uri).run)
     for run in list_runs(
-        settings.tracking_uri, experiment=experiment, filter_string=filter_string, max_results=max(1, limit)
-    ):
+        settings.tracking_uri, experiment=experiment, filter_string=filter_string, max_results=max(1, limit),
+        work_dir=settings.work_dir,
+    ):  # fmt: skip
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.start)) if run.start else ""
         seconds = run.end - run.start if run.start and run.end else None
         metrics = [text(run.metrics.get(key)) for _, key, text in _LIST_COLUMNS]
-        status = run.tags.get("qnb.status", run.status).lower()
-        own = settings.runs_dir / run.tags.get("qnb.run_id", "")
-        if own != settings.runs_dir and own.is_dir() and RunHandle(RunDir(own)).damage:
-            status = "damaged"
+        status = own.status(run)[0]
         rows.append([run.name, run.experiment, run.shown_id[:6], status, *metrics, duration(seconds), started])
     if experiment is None and not filter_string:
         rows += _damaged_rows(settings)

@@ -21,13 +21,15 @@ from .. import events as ev
 from ..config import settings_of_run, use_settings
 from ..errors import ConfigError, QnbError, RecorderError, RunStopped
 from ..expr.catalogue import own_operators
-from ..journal import JournalWriter
+from ..journal import JournalWriter, read_journal
 from ..machine import boot_id, process_id
 from ..private import keep_private
 from ..project import Anchor, is_gone, project_of, used
 from ..recorder import R
-from ..recorder.base import RUN_ID
+from ..recorder.base import RUN_ID, MetricPoint, RefusedError, UnreachableError
 from ..recorder.names import legal_name
+from ..recorder.patience import Patience, store_patience
+from ..recorder.settle import owe, pay
 from ..refused import OF_THE_MACHINE, refusal
 from ..rundir import TIME_LIMIT, Request, RunDir
 from ..secrets import Vault
@@ -39,7 +41,7 @@ from .output import output_as_log
 from .resources import ResourceSampler
 from .session_objects import fresh_modules, notebook_objects
 
-__all__ = ["Place", "busy", "execute_run", "main", "settle_recorder"]
+__all__ = ["Place", "busy", "execute_run", "main"]
 
 STOP_POLL = 0.1
 _going: set[object] = set()
@@ -243,21 +245,6 @@ def _limit_threads(threads: int) -> None:
     threadpoolctl.threadpool_limits(threads)
 
 
-def settle_recorder(directory: RunDir) -> None:
-    """End the recorder of a run whose process died, so that it agrees with the journal."""
-    recorder = directory.recorder()
-    if recorder is None:
-        return
-    request = directory.request()
-    try:
-        with R.uri_context(request.settings.tracking_uri):
-            found = R.get_recorder(recorder_id=recorder[0], experiment_name=recorder[1])
-            if found.status == "RUNNING":
-                found.end_run("FAILED")
-    except RecorderError as error:
-        sys.stderr.write(f"qnb: the recorder of {request.name} cannot be ended: {error}\n")
-
-
 def busy() -> bool:
     """Return whether a run is going on in this process."""
     return bool(_going)
@@ -275,13 +262,17 @@ def _run(
 ) -> tuple[Outcome, str]:
     settings = request.settings
     experiment = request.task.experiment or settings.experiment
-    with _recording(request, directory, experiment, again=place.attempt > 1 or request.resume):
+    again = place.attempt > 1 or request.resume
+    patience = Patience(store_patience(), stop, lambda text: emit(ev.LogLine(text=text, level="warning")))
+    with _recording(request, directory, experiment, patience, again=again):
         recorder = R.get_recorder()
         try:
             directory.write_recorder(recorder.id, experiment)
         except OSError as error:  # a full disk: the training may still end well
             emit(ev.LogLine(text=f"the place of the recorder cannot be noted: {refusal(error)}", level="warning"))
-        R.set_tags(**{"qnb.task_hash": request.task.hash})
+        recorder.set_tags(**{"qnb.task_hash": request.task.hash})
+        if again:  # what a process that was killed had not yet written
+            recorder.log_curves(_points(directory))
         known = recorder.list_params()  # of a run that goes on; its paths differ where the project was moved
         params = flat_params(request.task.document.get("task", {}))
         recorder.log_params(**{k: v for k, v in params.items() if legal_name("param", k) not in known})
@@ -298,20 +289,39 @@ def _run(
 
 
 @contextmanager
-def _recording(request: Request, directory: RunDir, experiment: str, *, again: bool) -> Iterator[None]:
-    """Start the recorder of the run; a run that goes on goes on in its recorder."""
+def _recording(
+    request: Request, directory: RunDir, experiment: str, patience: Patience, *, again: bool
+) -> Iterator[None]:
+    """Start the recorder of the run, which goes on in the one it had, and wait for its store from then on."""
     uri = request.settings.tracking_uri
     known = directory.recorder() if again else None
     with ExitStack() as stack:
-        if known is not None and known[1] == experiment:
-            try:
-                stack.enter_context(R.start(experiment_name=experiment, recorder_id=known[0], resume=True, uri=uri))
-            except RecorderError:
-                known = None  # deleted meanwhile, or a recorder in the memory of the process that died
-        if known is None:
-            tags = {RUN_ID: request.run_id}
-            stack.enter_context(R.start(experiment_name=experiment, recorder_name=request.name, uri=uri, tags=tags))
-        yield
+        try:
+            if known is not None and known[1] == experiment:
+                try:
+                    stack.enter_context(R.start(experiment_name=experiment, recorder_id=known[0], resume=True, uri=uri))
+                except RefusedError:
+                    known = None  # deleted meanwhile, or a recorder in the memory of the process that died
+            if known is None:
+                tags = {RUN_ID: request.run_id}
+                stack.enter_context(R.start(experiment_name=experiment, recorder_name=request.name, uri=uri, tags=tags))
+        except UnreachableError as error:
+            owe(directory, "failed", str(error))  # the store may have it, and only its answer was lost
+            raise
+        R.get_recorder().wait_for_store(patience)
+        try:
+            yield
+        except BaseException:
+            patience.end()
+            raise
+
+
+def _points(directory: RunDir) -> Iterator[MetricPoint]:
+    """Yield the points of curves that are in the journal."""
+    for entry in read_journal(directory.path):
+        event = entry.event
+        if isinstance(event, ev.MetricLogged) and event.step is not None:
+            yield MetricPoint(event.name, event.value, event.step, event.time)
 
 
 def flat_params(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -364,7 +374,7 @@ class _ToRecorder:
         self._emit(event)
         try:
             if isinstance(event, ev.MetricLogged) and event.step is not None:
-                self._recorder.log_metrics(step=event.step, **{event.name: event.value})
+                self._recorder.log_curves([MetricPoint(event.name, event.value, event.step, event.time)])
             elif isinstance(event, ev.SeedDrawn):
                 self._recorder.log_params(seed=event.seed)
         except RecorderError as error:
@@ -387,7 +397,8 @@ def _moved(anchor: Anchor, request: Request, ending: ev.Event) -> tuple[RunDir, 
     else:
         go_on = f"%qresume {request.name} goes on there." if directory.has_checkpoint else "Run its cell again there."
         reason = f"The folder {old} was moved to {directory.project} while it ran. {go_on}"
-        settle_recorder(directory)
+        owe(directory, "interrupted", reason)
+        pay(directory)
     seconds = getattr(ending, "seconds", 0.0)
     return directory, ev.RunStopped(
         reason=reason, resumable=directory.has_checkpoint, interrupted=True, seconds=seconds

@@ -83,7 +83,10 @@ class RunsBrowser(anywidget.AnyWidget):
 
     def __init__(self, settings: Settings, *, experiment: str = "", text: str = "", limit: int = PAGE) -> None:
         self._settings = settings
-        self._index = RunIndex(settings.tracking_uri)
+        from ..session import Session
+
+        Session(settings).going()  # marks the runs whose process is gone
+        self._index = RunIndex(settings.tracking_uri, work_dir=settings.work_dir)
         self._rows = Rows(settings.runs_dir, self._index.run)
         self._limit = max(1, limit)
         self._curves: dict[str, list[float]] = {}

@@ -135,7 +135,7 @@ class Rows:
     def row(self, run: RunInfo, columns: Sequence[str], *, now: float | None = None) -> dict[str, Any]:
         """Return a run of the store as a row."""
         now = time.time() if now is None else now
-        status, note = self._status(run, now)
+        status, note = self.status(run)
         cells = {key: self._cell(run, key, now) for key in columns if key not in ("status", "tags", "curve")}
         return {
             "id": run.run_id,
@@ -183,8 +183,10 @@ class Rows:
             )
         return found
 
-    def _status(self, run: RunInfo, now: float) -> tuple[str, dict[str, Any]]:
+    def status(self, run: RunInfo) -> tuple[str, dict[str, Any]]:
+        """Return how a run of the store stands and a note on it: where it has its directory here, its journal knows."""
         status = _OF_STORE.get(run.status, run.status.lower())
+        status = run.tags.get("qnb.status", status) if status == "failed" else status
         handle = self.handle(run)
         if handle is not None and handle.damage and handle.status != "running":
             return "damaged", {"kind": "error", "text": _short(handle.damage)}
@@ -194,7 +196,7 @@ class Rows:
             return handle.status, _progress(handle)
         state = handle.state
         if state.stop is not None:
-            return "stopped", {"kind": "text", "text": _short(state.stop.reason)}
+            return state.status, {"kind": "text", "text": _short(state.stop.reason)}
         if state.failure is not None:
             return "failed", {"kind": "error", "text": _short(state.failure.message.split("\n")[0])}
         return (state.status if state.is_over else status), {}

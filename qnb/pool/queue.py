@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PoolError, QnbError
-from ..events import LogLine, RunFinished, RunRetried
+from ..events import LogLine, RunRetried
 from ..journal import JournalWriter
 from ..machine import is_full
 from ..ongoing import last_status
@@ -389,19 +389,11 @@ def _tell_retry(ticket: Ticket, reason: str, delay: float) -> None:
 
 def _write_ending(ticket: Ticket, crash: Crash | None) -> None:
     """Write the ending that the run's process did not write."""
-    directory = ticket.run
-    if last_status(directory.path) in OVER:
-        return
-    told = directory.result() or {}
-    if crash is None and told.get("status") == "finished":
-        with JournalWriter(directory.path) as journal:
-            journal.append(LogLine(text="events are missing: the disk was full", level="warning"))
-            journal.append(RunFinished(seconds=told.get("seconds", 0.0), metrics=told.get("metrics", {})))
-        return
     if crash is None:
-        said = f": {told['message']}" if told.get("message") else ""
+        message = (ticket.run.result() or {}).get("message")
+        said = f": {message}" if message else ""
         crash = Crash(f"the run ended, but its journal could not be written (disk full?){said}", error="JournalError")
-    write_failed(directory, crash.error, crash.message, crash.exit_code)
+    write_failed(ticket.run, crash.error, crash.message, crash.exit_code)
 
 
 def status_of(slots: Iterable[Slot], *, now: float) -> list[dict[str, Any]]:

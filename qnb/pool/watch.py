@@ -12,13 +12,14 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
-from ..events import LogLine, RunFailed, RunRetried, RunStopped
+from ..events import Event, LogLine, RunFailed, RunFinished, RunRetried, RunStopped
 from ..journal import JournalWriter
 from ..machine import private_memory
 from ..ongoing import last_status
+from ..recorder.settle import owe, pay
 from ..rundir import TIME_LIMIT, RunDir
 from ..state import OVER, load_state
 from .protocols import Crash, Limits
@@ -92,20 +93,42 @@ def supervise(process: Watched, directory: RunDir, limits: Limits, idle: Callabl
 
 def write_stopped(directory: RunDir, reason: str, *, interrupted: bool = False, sync: bool = True) -> None:
     """Write the ending of a run that its process did not write; `sync` has the disk confirm it."""
+    status = "interrupted" if interrupted else "stopped"
+    ending = RunStopped(reason=reason, resumable=directory.has_checkpoint, interrupted=interrupted)
+    write_ending(directory, ending, {"status": status, "message": reason}, sync=sync)
+
+
+def write_ending(directory: RunDir, ending: Event, result: Mapping[str, Any], *, sync: bool = True) -> None:
+    """Write how a run ended whose process did not, to its store, its journal and ``result.json``, in this order.
+
+    Nothing happens when the journal has an ending. Where ``result.json`` says that the run finished, that is how it
+    ended: its process was ended before it could write it to the journal.
+    """
     with contextlib.suppress(FileNotFoundError), directory.lock():  # unless somebody removed or moved it
-        if last_status(directory.path) in OVER:
+        status = last_status(directory.path)
+        if status in OVER:
             return
+        told = directory.result() or {}
+        if told.get("status") == "finished":
+            result = told
+            ending = RunFinished(seconds=told.get("seconds", 0.0), metrics=told.get("metrics", {}))
+        started = status == "running" or (directory.path / "recorder.json").exists()
+        if started:
+            owe(directory, str(result["status"]), str(result.get("message", "")))
         with JournalWriter(directory.path, sync=sync) as journal:
-            journal.append(RunStopped(reason=reason, resumable=directory.has_checkpoint, interrupted=interrupted))
-        directory.write_result({"status": "interrupted" if interrupted else "stopped", "message": reason})
+            if isinstance(ending, RunFailed):
+                journal.append(LogLine(text=ending.message, level="error", time=ending.time))
+            journal.append(ending)
+        if result is not told:
+            directory.write_result(result)
+    if started:
+        pay(directory)
 
 
 def write_failed(directory: RunDir, error: str, message: str, exit_code: int | None = None) -> None:
     """Write the ending of a run that failed without its process having said so."""
-    with JournalWriter(directory.path) as journal:
-        journal.append(LogLine(text=message, level="error"))
-        journal.append(RunFailed(error=error, message=message, exit_code=exit_code))
-    directory.write_result({"status": "failed", "error": error, "message": message})
+    ending = RunFailed(error=error, message=message, exit_code=exit_code)
+    write_ending(directory, ending, {"status": "failed", "error": error, "message": message})
 
 
 def go_on(directory: RunDir, after: int) -> None:
@@ -134,7 +157,7 @@ def _too_large(process: Watched, directory: RunDir, limits: Limits, memory: int)
 
 
 def _died(process: Watched, directory: RunDir, limits: Limits, memory: int, *, asked: bool) -> Crash | None:
-    if last_status(directory.path) in OVER:
+    if last_status(directory.path) in OVER or (directory.result() or {}).get("status") == "finished":
         return None
     if asked:
         reason = directory.stop_reason()

@@ -13,7 +13,7 @@ from ..refused import refusal
 from ..scratch import HIDDEN, scratch_folder
 from .base import ArtifactInfo
 
-__all__ = ["artifact_path", "files_in", "keep_file", "place_of"]
+__all__ = ["artifact_path", "existing", "files_in", "keep_file", "place_of"]
 
 
 def keep_file(root: Path, source: Path, folder: str = "") -> Path:
@@ -69,6 +69,14 @@ def artifact_path(path: str, *, new: bool = False) -> str:
         For a path that leads out of the run's folder, and a new one with a part that cannot name a file.
     """
     return checked_path("artifact", path, new=new, error=RecorderError)
+
+
+def existing(path: str | Path) -> Path:
+    """Return a path of the user's; raises `RecorderError` when nothing is there."""
+    found = Path(path).expanduser()
+    if not found.exists():
+        raise RecorderError(f"no file {str(path)!r} to save")
+    return found
 
 
 def _failed(target: Path, error: OSError) -> RecorderError:

@@ -30,6 +30,7 @@ __all__ = [
     "Store",
     "TagDeleted",
     "TagSet",
+    "UnreachableError",
 ]
 
 STATUSES = ("SCHEDULED", "RUNNING", "FINISHED", "FAILED")
@@ -46,6 +47,10 @@ RUN_ID = "qnb.run_id"
 
 class RefusedError(RecorderError):
     """The store was reached and refuses what it was given; asking again does not help."""
+
+
+class UnreachableError(RecorderError):
+    """The store does not answer, or has no room: asking again later may help."""
 
 
 @dataclass(frozen=True, slots=True)

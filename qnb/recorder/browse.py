@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, cast
 
 from ..errors import RecorderError, UnknownNameError
@@ -101,16 +102,18 @@ class RunIndex:
     ----------
     uri : str
         Tracking URI.
+    work_dir : Path, optional
+        As in `qnb.recorder.stores.open_store`.
     """
 
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
+    def __init__(self, uri: str, *, work_dir: Path | None = None) -> None:
+        self.uri, self._work_dir = uri, work_dir
         self._scan: _Scan | None = None
         self._total = 0
 
     def experiments(self) -> list[ExperimentInfo]:
         """Return all experiments, oldest first; none without a store."""
-        store = existing_store(self.uri)
+        store = existing_store(self.uri, work_dir=self._work_dir)
         return [] if store is None else store.experiments()
 
     def page(self, query: RunQuery) -> RunPage:
@@ -124,7 +127,7 @@ class RunIndex:
             The store cannot be read, or the filter.
         """
         conditions, words = read_query(query.text)
-        store = existing_store(self.uri)
+        store = existing_store(self.uri, work_dir=self._work_dir)
         if store is None:
             return RunPage((), 0, 0)
         names = {e.id: e.name for e in store.experiments()}
@@ -155,7 +158,7 @@ class RunIndex:
 
     def keys(self) -> Mapping[str, Sequence[str]]:
         """Return the names of ``metrics``, ``params`` and ``tags`` that can be shown as columns."""
-        store = existing_store(self.uri)
+        store = existing_store(self.uri, work_dir=self._work_dir)
         if isinstance(store, SqliteStore):
             return store.keys()
         runs = self.page(RunQuery()).runs
@@ -181,7 +184,7 @@ class RunIndex:
 
     def store(self) -> Store | None:
         """Return the store, None where none is there."""
-        return existing_store(self.uri)
+        return existing_store(self.uri, work_dir=self._work_dir)
 
     def _searched(
         self, store: _Paged, names: Mapping[str, str], ids: Sequence[str], query: RunQuery, words: Sequence[str]
@@ -204,7 +207,7 @@ class RunIndex:
         return RunPage(runs, len(found), total, 0 if scan.ended else len(scan.runs))
 
     def _store(self) -> Store:
-        store = existing_store(self.uri)
+        store = existing_store(self.uri, work_dir=self._work_dir)
         if store is None:
             raise RecorderError("there are no runs yet; run a %%qtask cell first")
         return store

@@ -341,7 +341,8 @@ class RecorderFacade:
     @property
     def _store(self) -> Store:
         settings = self.settings
-        return open_store(settings.with_(recorder_uri=self.get_uri()).tracking_uri, cache_dir=settings.cache_dir)
+        uri = settings.with_(recorder_uri=self.get_uri()).tracking_uri
+        return open_store(uri, cache_dir=settings.cache_dir, work_dir=settings.work_dir)
 
     @property
     def _current(self) -> ActiveRun:

@@ -32,9 +32,11 @@ from .base import (
     RunInfo,
     TagDeleted,
     TagSet,
+    UnreachableError,
 )  # fmt: skip
+from .limit import Limited, within
 from .probe import missing_driver, probe, refuse_folder
-from .uris import ARTIFACTS, artifacts_beside, local_path, sqlite_path
+from .uris import ARTIFACTS, address_of, artifacts_beside, local_path, sqlite_path
 
 __all__ = ["MlflowStore", "make_tables"]
 
@@ -43,6 +45,9 @@ BATCH = 100
 PAGE = 1000
 METRIC_BATCH = 1000
 LOCKED_RETRIES = 6
+CALL_SECONDS = 30.0
+"""What a call of a server may take; those that carry files may take longer."""
+_TRANSFERS = dict.fromkeys(("log_artifact", "log_artifacts", "download_artifacts"), 900.0)
 T = TypeVar("T")
 _REFUSALS = (
     "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST", "PERMISSION_DENIED",
@@ -73,8 +78,9 @@ class MlflowStore:
         self._file = path
         probe(uri)
         with self._translated("open the store"), _opening(uri):
-            self._client = _client(uri)
-            self._client.search_experiments(max_results=1)
+            self._client = within(LOCK_SECONDS, lambda: _opened(uri))
+        if address_of(uri) is not None:
+            self._client = Limited(self._client, CALL_SECONDS, _TRANSFERS, lambda: probe(uri))
 
     def experiment(self, *, id: str | None = None, name: str | None = None) -> ExperimentInfo | None:
         """Return the experiment of that id or name, or None; a deleted one counts as none."""
@@ -317,6 +323,8 @@ class MlflowStore:
         except _errors() as error:
             text = masked(str(error).strip() or type(error).__name__).splitlines()[0][:400]
             message = f"cannot {what} at {masked(self.uri)}: {text}"
+            if _is_outage(error):
+                raise UnreachableError(f"{message}; see whether the server runs and answers") from error
             if getattr(error, "error_code", None) in _REFUSALS:
                 raise RefusedError(message) from error
             raise RecorderError(
@@ -335,7 +343,14 @@ def make_tables(path: str) -> None:
 
     uri = f"sqlite:///{path}"
     with _opening(uri):
-        _client(uri).search_experiments(max_results=1)
+        _opened(uri)
+
+
+def _opened(uri: str) -> Any:
+    """Return a client whose store has its tables."""
+    client = _client(uri)
+    client.search_experiments(max_results=1)
+    return client
 
 
 def _client(uri: str) -> Any:
@@ -379,6 +394,24 @@ def _exception() -> type[Any]:
     from mlflow.exceptions import MlflowException
 
     return MlflowException
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Return whether the store did not answer, rather than refuse."""
+    import requests
+    import sqlalchemy
+
+    away = (
+        sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError,
+        requests.ConnectionError, requests.Timeout, ConnectionError, TimeoutError,
+    )  # fmt: skip
+    for cause in (error, error.__cause__, error.__context__):  # MLflow takes a lost connection for a bad request
+        response = getattr(cause, "response", None)
+        if isinstance(cause, away) or getattr(cause, "connection_invalidated", False):
+            return True
+        if response is not None and getattr(response, "status_code", 0) >= 500:
+            return True
+    return getattr(error, "error_code", None) == "TEMPORARILY_UNAVAILABLE"
 
 
 def _errors() -> tuple[type[BaseException], ...]:

@@ -5,16 +5,25 @@ MLflow itself repeats a request for minutes before it says that nobody answers.
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
 from ..errors import RecorderError
 from ..secrets import masked
+from .base import UnreachableError
+from .limit import within
 from .uris import address_of, local_path
 
 __all__ = ["missing_driver", "probe", "refuse_folder"]
 
 CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 10.0
+_AWAY = re.compile(
+    r"time-?out|timed out|closed the connection|could not (send|receive)|reset by peer|connection refused|starting up|"
+    r"shutting down|recovery|not yet accepting|too many clients|connection slots", re.IGNORECASE,
+)  # fmt: skip
+"""What databases and their drivers say when they do not take a connection now, and may later."""
 _DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient", "pymysql": "pymysql", "pyodbc": "pyodbc"}
 
 
@@ -23,8 +32,10 @@ def probe(uri: str) -> None:
 
     Raises
     ------
+    UnreachableError
+        When nothing answers, or not in time.
     RecorderError
-        When not.
+        When it refuses.
     """
     address = address_of(uri)
     if address is None:
@@ -34,10 +45,14 @@ def probe(uri: str) -> None:
         if uri.startswith(("http://", "https://")):
             _ask(uri)
         else:
-            _log_in(uri)
+            within(ANSWER_SECONDS, lambda: _log_in(uri))
+    except TimeoutError as error:  # its system takes connections, it does not: it stands still
+        raise UnreachableError(
+            f"{masked(uri)} does not answer ({error}); see whether the server is overloaded or stands still"
+        ) from error
     except OSError as error:  # of sockets and of requests
         reason = error.strerror or masked(str(error)) or type(error).__name__
-        raise RecorderError(
+        raise UnreachableError(
             f"nothing answers at {masked(uri)} ({address[0]}:{address[1]}: {reason}); start the server, correct the "
             "URI, or leave it out for sqlite:///mlflow.db in the working folder"
         ) from error
@@ -50,7 +65,7 @@ def _ask(uri: str) -> None:
     try:
         requests.get(f"{uri.rstrip('/')}/health", timeout=CONNECT_SECONDS, stream=True).close()
     except requests.Timeout as error:
-        raise OSError(0, f"no answer within {CONNECT_SECONDS:g} s") from error
+        raise TimeoutError(f"no answer within {CONNECT_SECONDS:g} s") from error
 
 
 def _log_in(uri: str) -> None:
@@ -66,6 +81,8 @@ def _log_in(uri: str) -> None:
         raise RecorderError(missing_driver(uri, error)) from error
     except sqlalchemy.exc.SQLAlchemyError as error:
         reason = masked(str(getattr(error, "orig", None) or error).strip()).splitlines()[0]
+        if _AWAY.search(reason):
+            raise TimeoutError(reason) from error
         message = f"{masked(uri)} refuses the connection: {reason}; check user, password and database"
         raise RecorderError(message) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from pathlib import Path
 
 from ..errors import UnknownNameError
 from ..run_ids import ID_LENGTH, only_with_id
@@ -23,6 +24,7 @@ def list_runs(
     filter_string: str = "",
     max_results: int = 1000,
     order_by: tuple[str, ...] = (),
+    work_dir: Path | None = None,
 ) -> list[RunInfo]:
     """Return runs of all experiments, or of one, newest first unless ordered.
 
@@ -38,6 +40,8 @@ def list_runs(
         At most that many.
     order_by : tuple of str
         ``("metrics.IC DESC",)``.
+    work_dir : Path, optional
+        As in `qnb.recorder.stores.open_store`.
 
     Raises
     ------
@@ -46,7 +50,7 @@ def list_runs(
     RecorderError
         The store cannot be read, or the filter.
     """
-    store = existing_store(uri)
+    store = existing_store(uri, work_dir=work_dir)
     if store is None:
         return []
     names = {e.id: e.name for e in store.experiments()}
@@ -82,7 +86,11 @@ def find_run(uri: str, ref: str) -> RunInfo:
     return only_with_id(ref, [(r, (r.run_id, r.shown_id)) for r in runs], names=[r.name for r in runs])
 
 
-def existing_store(uri: str) -> Store | None:
-    """Return the store at `uri`; None for an SQLite file that is not there, which reading does not make."""
+def existing_store(uri: str, *, work_dir: Path | None = None, cache_dir: Path | None = None) -> Store | None:
+    """Return the store at `uri`; None for an SQLite file that is not there, which reading does not make.
+
+    `work_dir` and `cache_dir` as in `qnb.recorder.stores.open_store`.
+    """
     path = sqlite_path(uri.removeprefix(THROUGH_MLFLOW))
-    return None if path is not None and not path.exists() else open_store(uri)
+    missing = path is not None and not path.exists()
+    return None if missing else open_store(uri, work_dir=work_dir, cache_dir=cache_dir)

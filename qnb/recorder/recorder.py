@@ -13,17 +13,20 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..config import Settings
 from ..errors import RecorderError, nearest
+from ..machine import process_id
 from ..refused import refusal
 from ..scratch import scratch_folder
 from ..secrets import Vault, masked, shown
 from ..threads import start_thread
 from .artifacts import artifact_path as normal_path
+from .artifacts import existing
 from .base import (
     PARAM_LIMIT,
     STATUSES,
@@ -38,12 +41,13 @@ from .base import (
     TagDeleted,
     TagSet,
 )  # fmt: skip
+from .channel import Channel
 from .environment import command_line, environment_files, environment_params, environment_tags
 from .names import legal_name
 from .objects import Saved, find_artifact, load_object, save_object
-from .spool import Spool
+from .patience import Patience
+from .spool import Kept, folders_of, name_of
 from .stores import THROUGH_MLFLOW, is_on_this_machine
-from .writer import Writer
 
 __all__ = ["Recorder"]
 
@@ -78,7 +82,7 @@ class Recorder:
         self._run = info
         self._settings = settings
         self._clean: Callable[[str], str] = masked
-        self._writer: Writer | None = None
+        self._channel: Channel | None = None
         self._surveyor: threading.Thread | None = None
         self._params: dict[str, str] = {}
         self._last: dict[str, int] = {}
@@ -132,7 +136,7 @@ class Recorder:
     @property
     def is_active(self) -> bool:
         """Whether the run was started here and has not ended."""
-        return self._writer is not None
+        return self._channel is not None
 
     def get_local_dir(self) -> str:
         """Return the run's own folder on this machine, which holds ``artifacts``.
@@ -164,7 +168,7 @@ class Recorder:
         survey : bool
             Save packages and, by the setting ``log_code``, uncommitted code, too, in the background.
         """
-        if self._writer is not None:
+        if self._channel is not None:
             return self
         if self._run.status != "RUNNING" or self._run.end is not None:
             self._store.update_run(self.id, status="RUNNING")
@@ -172,11 +176,13 @@ class Recorder:
         self._run = self._store.run(self.id)
         self._params = dict(self._run.params)
         self._clean = Vault.of(self._settings.work_dir).cleaner()
-        spool = Spool(self._settings.work_dir / ".qnb" / "unwritten", run_id=self.id, uri=self._store.uri)
-        self._writer = Writer(lambda entries: self._store.log(self.id, entries), spool=spool)
+        work_dir = self._settings.work_dir
+        kept = Kept(self.id, name_of(self._store.uri, work_dir), owner=process_id())
+        self._channel = Channel(self._store, folders_of(work_dir, self._settings.cache_dir), kept)
         _started.add(self.id)
         resumed = before.end is not None or "cmd-sys.argv" in self._params
         if resumed:
+            self.delete_tags("qnb.status", "qnb.error")
             self.set_tags(**environment_tags(), **{"qnb.resumed": command_line()})
         else:
             self.set_tags(**environment_tags())
@@ -185,8 +191,15 @@ class Recorder:
             self._surveyor = start_thread(self._survey, name="qnb-environment")
         return self
 
+    def wait_for_store(self, patience: Patience) -> None:
+        """Have the started run outlast a store that is away: see `qnb.recorder.patience`."""
+        if self._channel is not None:
+            self._store = self._channel.wait_for_store(patience)
+
     def end_run(self, status: str = STATUS_FI) -> None:
         """Write everything that is pending and end the run.
+
+        What a store that is away does not take is kept, and written by itself when the store answers again.
 
         Raises
         ------
@@ -197,21 +210,21 @@ class Recorder:
             raise RecorderError(f"no status {status!r}; valid: {', '.join(STATUSES)}")
         if self._surveyor is not None:
             self._surveyor.join()
-        errors = []
-        for step in (self._close, lambda: self._mark_ended(status)):
-            try:
-                step()
-            except RecorderError as error:
-                errors.append(error)
-        if errors:
-            for other in errors[1:]:
-                errors[0].add_note(str(other))
-            raise errors[0]
+        channel, store = self._channel, self._store
+        self._channel, self._surveyor, self._store = None, None, getattr(store, "within", store)
+        if channel is None:
+            self._store.update_run(self.id, status=status, end=time.time())
+            self._run = self._store.run(self.id)
+            return
+        try:
+            channel.end(status)
+        finally:
+            self._run = channel.ended or self._run
 
     def flush(self) -> None:
         """Write what is pending, now."""
-        if self._writer is not None:
-            self._writer.flush()
+        if self._channel is not None:
+            self._channel.flush()
 
     def log_params(self, **params: Any) -> None:
         """Log parameters. Each is written once; passwords in URIs and what is named like a secret are masked.
@@ -261,7 +274,7 @@ class Recorder:
         """
         now = time.time_ns() // 1_000_000
         at = 0 if step is None else int(step)
-        entries: list[Entry] = []
+        entries: list[MetricPoint] = []
         for given, value in metrics.items():
             name = legal_name("metric", given)
             try:
@@ -273,6 +286,10 @@ class Recorder:
             self._last[name] = ms
             entries.append(MetricPoint(name, number, at, ms / 1000))
         self._log(entries)
+
+    def log_curves(self, points: Iterable[MetricPoint]) -> None:
+        """Log points with the time that each has; one that is there already is not there twice."""
+        self._log([replace(p, name=legal_name("metric", p.name), value=float(p.value)) for p in points])
 
     def set_tags(self, **tags: Any) -> None:
         """Set tags; secrets are masked as in `log_params`, texts beyond MLflow's 8000 characters cut."""
@@ -310,7 +327,7 @@ class Recorder:
             raise RecorderError("give either local_path or objects by name, not both")
         folder = artifact_path or ""
         if local_path is not None:
-            path = _existing(local_path)
+            path = existing(local_path)
             items = sorted(path.iterdir()) if path.is_dir() else [path]
             for item in items:
                 self._store.put_file(self.id, item, folder)
@@ -340,7 +357,7 @@ class Recorder:
 
     def log_artifact(self, local_path: str | Path, artifact_path: str | None = None) -> None:
         """Save a file or a folder under its own name, below `artifact_path`."""
-        self._store.put_file(self.id, _existing(local_path), artifact_path or "")
+        self._store.put_file(self.id, existing(local_path), artifact_path or "")
 
     def download_artifact(self, path: str, dst_path: str | Path | None = None) -> str:
         """Return a local path of an artifact.
@@ -411,23 +428,14 @@ class Recorder:
         self.flush()
         return [(p.step, p.value) for p in self._store.history(self.id, name)]
 
-    def _close(self) -> None:
-        writer, self._writer, self._surveyor = self._writer, None, None
-        if writer is not None:
-            writer.close()
-
-    def _mark_ended(self, status: str) -> None:
-        self._store.update_run(self.id, status=status, end=time.time())
-        self._run = self._store.run(self.id)
-
     def _fresh(self) -> RunInfo:
-        self.flush()
-        self._run = self._store.run(self.id)
+        channel = self._channel
+        self._run = self._store.run(self.id) if channel is None else channel.info(self._run, self._params)
         return self._run
 
     def _log(self, entries: Sequence[Entry]) -> None:
-        if self._writer is not None:
-            self._writer.put(entries)
+        if self._channel is not None:
+            self._channel.put(entries)
         elif entries:
             self._store.log(self.id, entries)
 
@@ -479,13 +487,6 @@ class Recorder:
 
     def __repr__(self) -> str:
         return f"<Recorder {self.name} {self.id} {self.status}>"
-
-
-def _existing(path: str | Path) -> Path:
-    found = Path(path).expanduser()
-    if not found.exists():
-        raise RecorderError(f"no file {str(path)!r} to save")
-    return found
 
 
 def _shown(value: Any) -> str:

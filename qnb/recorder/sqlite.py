@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import RecorderError
-from ..refused import refusal, what_refuses
+from ..refused import OF_THE_MACHINE, refusal, what_refuses
 from ..run_ids import is_run_id
 from .artifacts import files_in, keep_file, place_of
 from .base import (
@@ -35,6 +35,7 @@ from .base import (
     RunInfo,
     TagDeleted,
     TagSet,
+    UnreachableError,
 )  # fmt: skip
 from .environment import user_name
 from .filters import Condition, SortKey, parse_filter, parse_order
@@ -380,13 +381,16 @@ class SqliteStore:
         except (sqlite3.Error, OSError) as error:
             remedy = "check that the file is an MLflow store and that it and its folder can be written"
             refused = error if isinstance(error, OSError) else None
+            kind: type[RecorderError] = RecorderError
             if "locked" in str(error):
+                kind = UnreachableError
                 remedy = "another process holds its lock; try again when that has ended"
             elif isinstance(error, sqlite3.OperationalError):  # it says no more than that it could not
                 refused = what_refuses(self.path)
             if refused is not None:
-                raise RecorderError(f"cannot {what}: {refusal(refused, at=self.path)}") from error
-            raise RecorderError(f"cannot {what} in {self.path}: {error}; {remedy}") from error
+                kind = UnreachableError if refused.errno in OF_THE_MACHINE else kind
+                raise kind(f"cannot {what}: {refusal(refused, at=self.path)}") from error
+            raise kind(f"cannot {what} in {self.path}: {error}; {remedy}") from error
 
 
 def _deleted_name(row: Sequence[object]) -> str:

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from .base import Store
+from .spool import deliver, folders_of, name_of
 from .uris import ARTIFACTS, sqlite_path
 
 __all__ = ["THROUGH_MLFLOW", "is_on_this_machine", "open_store"]
@@ -18,7 +19,7 @@ _locks: dict[str, threading.Lock] = {}  # by URI: a server that hangs holds up n
 _mlflow = threading.Lock()
 
 
-def open_store(uri: str, *, cache_dir: Path | None = None) -> Store:
+def open_store(uri: str, *, cache_dir: Path | None = None, work_dir: Path | None = None) -> Store:
     """Return the store at `uri`.
 
     Parameters
@@ -28,6 +29,8 @@ def open_store(uri: str, *, cache_dir: Path | None = None) -> Store:
         before an SQLite URI has it written by MLflow's client. See `Settings.tracking_uri`.
     cache_dir : Path, optional
         Where the empty file is that a new SQLite store is a copy of.
+    work_dir : Path, optional
+        Working folder: what waits there for this store is written first (see `qnb.recorder.spool`).
 
     Raises
     ------
@@ -44,7 +47,9 @@ def open_store(uri: str, *, cache_dir: Path | None = None) -> Store:
         store = _stores.get(key)
         if store is None or (path is not None and not path.exists()):
             store = _stores[key] = _open(uri, cache_dir)
-        return store
+    if work_dir is not None and not uri.startswith("memory:"):
+        deliver(store, folders_of(work_dir, cache_dir), name_of(uri.removeprefix(head), work_dir))
+    return store
 
 
 def is_on_this_machine(uri: str) -> bool:

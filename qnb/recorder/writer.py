@@ -2,8 +2,8 @@
 
 1. `Writer.put` appends to a list and returns.
 2. A thread writes what has gathered about every half second, as one batch.
-3. A store that cannot be reached is tried again, later and later; what waits lies in a spool file meanwhile.
-4. What the store refuses for good (an invalid value) is taken out of its batch and left in the spool file.
+3. A store that cannot be reached is tried again, later and later; what waits lies in the spool file meanwhile.
+4. What the store refuses for good (an invalid value) is taken out of its batch and kept in a file of its own.
 5. `flush` and `close` write the rest at once and raise what went wrong. Writers that are open at exit are closed.
 """
 
@@ -24,7 +24,7 @@ from .spool import Spool
 __all__ = ["Writer"]
 
 INTERVAL = 0.5
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 10.0
 JOIN_SECONDS = 120.0
 _LOG = logging.getLogger("qnb.recorder")
 _OPEN: weakref.WeakSet[Writer] = weakref.WeakSet()
@@ -49,8 +49,8 @@ class Writer:
         self._interval = interval
         self._queue: list[Entry] = []
         self._waiting: list[Entry] = []
-        self._refused: list[Entry] = []
-        self._errors: list[RecorderError] = []
+        self._refused: list[tuple[Entry, RefusedError]] = []
+        self._away: RecorderError | None = None
         self._pause = 0.0
         self._next = 0.0
         self._queue_lock = threading.Lock()
@@ -73,7 +73,7 @@ class Writer:
         Raises
         ------
         RecorderError
-            When something could not be written; says where it is kept.
+            When something could not be written; says where it is kept. What the store refuses is told once.
         """
         self._drain()
         self._raise()
@@ -102,15 +102,18 @@ class Writer:
                 self._queue = []
             if not self._waiting:
                 return
+            known = len(self._refused)
             try:
                 self._send(self._waiting)
             except RecorderError as error:
                 self._later(error)
-                return
-            self._waiting = []
-            self._pause = self._next = 0.0
-            self._errors = [e for e in self._errors if isinstance(e, RefusedError)]
-            self._spool.keep(self._refused)
+            else:
+                self._waiting, self._away = [], None
+                self._pause = self._next = 0.0
+                self._spool.keep([])
+            finally:
+                if len(self._refused) > known:
+                    self._spool.refuse([entry for entry, _ in self._refused[known:]])
 
     def _send(self, batch: list[Entry]) -> None:
         """Write `batch`; what is refused is found by halving, so that the rest gets through in order."""
@@ -118,8 +121,7 @@ class Writer:
             self._write(batch)
         except RefusedError as error:
             if len(batch) == 1:
-                self._refused += batch
-                self._errors.append(error)
+                self._refused.append((batch[0], error))
                 return
             half = len(batch) // 2
             self._send(batch[:half])
@@ -127,26 +129,25 @@ class Writer:
             self._send(batch[half:])
 
     def _later(self, error: RecorderError) -> None:
-        if not any(type(e) is RecorderError for e in self._errors):
+        if self._away is None:
             _LOG.warning("%s; going on, and trying again", error)
-            self._errors.append(error)
+        self._away = error
         self._pause = min(LONGEST_PAUSE, 2 * self._pause or self._interval)
         self._next = time.monotonic() + self._pause
-        self._spool.keep([*self._refused, *self._waiting])
+        self._spool.keep(self._waiting)
 
     def _raise(self) -> None:
         with self._write_lock:
-            if not self._errors:
-                return
-            errors, self._errors = self._errors, []
-            count = len(self._refused) + len(self._waiting)
-            where = self._spool.keep([*self._refused, *self._waiting])
-            self._refused = []
-            self._spool.renew()
-            raise type(errors[0])(
-                f"{errors[0]}; {count} {'entry was' if count == 1 else 'entries were'} not written: {where} holds "
-                "them, qnb.recorder.replay_spool(path) writes them later"
-            )
+            refused, self._refused = self._refused, []
+            if refused:
+                kept = f"{_entries(refused)} not written: {self._spool.refused_path} holds what was refused"
+                raise RefusedError(f"{refused[0][1]}; {kept}")
+            if self._away is not None and self._waiting:
+                raise type(self._away)(f"{self._away}; {_entries(self._waiting)} not written yet")
+
+
+def _entries(found: Sequence[object]) -> str:
+    return f"{len(found)} {'entry was' if len(found) == 1 else 'entries were'}"
 
 
 @atexit.register

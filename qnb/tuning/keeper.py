@@ -48,7 +48,7 @@ class Keeper:
     def __init__(self, folder: Path, plan: StudyPlan, settings: Settings, study_id: str, warn: Any) -> None:
         self._folder, self._plan, self._id, self._warn = folder, plan, study_id, warn
         self.experiment_name = plan.task.experiment or settings.experiment
-        self._store = open_store(settings.tracking_uri, cache_dir=settings.cache_dir)
+        self._store = open_store(settings.tracking_uri, cache_dir=settings.cache_dir, work_dir=settings.work_dir)
         self._experiment = Experiment(self._store, self._store.create_experiment(self.experiment_name), settings)
         self._parent = self._open_parent()
         self._runs: dict[int, str] = {}

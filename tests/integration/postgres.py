@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import pwd
@@ -86,18 +87,21 @@ class Postgres:
 
     def freeze(self) -> None:
         """Have all of its processes stand still: connections stay open, nothing answers."""
-        for process in self._processes():
-            process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Take back `freeze`."""
-        for process in self._processes():
-            process.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def _started(self, *, check: bool) -> bool:
         options = f"-p {self.port} -k {self._base} -c listen_addresses=127.0.0.1 -c fsync=off"
         start = [*self._control, "-o", options, "-l", str(self._base / "log"), "start"]
         return subprocess.run(start, check=check, stdout=subprocess.DEVNULL).returncode == 0
+
+    def _signal(self, number: int) -> None:
+        for process in self._processes():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                process.send_signal(number)
 
     def _processes(self) -> list[psutil.Process]:
         first = psutil.Process(int((Path(self._data) / "postmaster.pid").read_text().split()[0]))

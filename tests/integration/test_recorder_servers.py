@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,9 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from qnb.config import Settings
 from qnb.errors import RecorderError
-from qnb.recorder import Recorder
+from qnb.recorder import Experiment, Recorder
 from qnb.recorder.facade import RecorderFacade
+from qnb.recorder.patience import Patience
+from qnb.recorder.stores import open_store
 
 from .postgres import free_port
 
@@ -54,8 +58,8 @@ def round_trip(uri: str) -> Recorder:
 
 
 @pytest.fixture(scope="module")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """MLflow's own server, which keeps the artifacts, too."""
+def mlflow_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """MLflow's own server, which keeps the artifacts, too: its process group and its address."""
     for _ in range(3):  # another process may take the free port first
         folder = tmp_path_factory.mktemp("server")
         port = free_port()
@@ -65,7 +69,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     else:
         pytest.fail((folder / "log").read_text())
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield server, f"http://127.0.0.1:{port}"
     finally:
         os.killpg(server.pid, 15)
         try:
@@ -73,6 +77,12 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, 9)
             server.wait()
+
+
+@pytest.fixture
+def mlflow_server(mlflow_process: tuple[subprocess.Popen[bytes], str]) -> str:
+    """The address of MLflow's own server."""
+    return mlflow_process[1]
 
 
 def _start_mlflow(folder: Path, port: int) -> subprocess.Popen[bytes]:
@@ -122,6 +132,40 @@ def test_runs_are_kept_by_mlflows_server(mlflow_server: str, tmp_path: Path) -> 
         recorder.get_local_dir()
     with pytest.raises(RecorderError, match=r"has no artifact 'pred\.pkl'"):
         recorder.load_object("pred.pkl")
+
+
+@pytest.mark.slow
+def test_a_server_that_stands_still_gets_metrics_and_files_later(
+    mlflow_process: tuple[subprocess.Popen[bytes], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, uri = mlflow_process
+    monkeypatch.setattr("qnb.recorder.mlflow.CALL_SECONDS", 3.0)
+    monkeypatch.setattr("qnb.recorder.mlflow._TRANSFERS", {})
+    monkeypatch.setattr("qnb.recorder.probe.CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr("qnb.recorder.stores._stores", {})  # the limits are taken when a store is opened
+    settings = Settings(work_dir=tmp_path, recorder_uri=uri)
+    store = open_store(uri)
+    recorder = Experiment(store, store.create_experiment("still"), settings).create_recorder("r")
+    told: list[str] = []
+    recorder.start_run(survey=False).wait_for_store(Patience(1.0, tell=told.append))
+    recorder.save_objects(**{"before.json": {"b": 0}})
+    recorder.flush()
+    os.killpg(server.pid, signal.SIGSTOP)
+    try:
+        recorder.log_metrics(x=1.0)
+        recorder.save_objects(artifact_path="deep", **{"a.json": {"a": 1}})
+        assert recorder.load_object("deep/a") == {"a": 1}
+        assert recorder.list_metrics() == {"x": 1.0}
+        recorder.end_run()
+    finally:
+        os.killpg(server.pid, signal.SIGCONT)
+    assert "waiting for that" in told[0]
+    assert "written by itself when the store answers again" in told[-1]
+    open_store(uri, cache_dir=settings.cache_dir, work_dir=tmp_path)
+    found = Recorder(store, store.run(recorder.id), settings)
+    assert (found.status, found.list_metrics()) == ("FINISHED", {"x": 1.0})
+    assert found.load_object("deep/a") == {"a": 1}
+    assert not (tmp_path / ".qnb" / "unwritten").exists()
 
 
 def test_a_server_that_is_not_there_is_told_within_seconds(yardstick: Callable[[], float]) -> None:

@@ -52,7 +52,6 @@ _RUN = (
     "_qnb_worker.execute_run(_RunDir(_Path({path!r})), place=_qnb_worker.Place(worker={name!r}, threads={threads},"
     " memory_limit={memory}, attempt={attempt}, own_process=True))"
 )
-_SETTLE = "_qnb_worker.settle_recorder(_RunDir(_Path({path!r})))"
 
 
 class KernelBackend:
@@ -176,7 +175,6 @@ class KernelWorker:
         self._connection: Path | None = None
         self._leaves: list[Path] = []
         self._client: Any = None
-        self._dead_run: RunDir | None = None
 
     def process(self) -> int:
         """Return the number of its process; 0 while there is none."""
@@ -203,22 +201,17 @@ class KernelWorker:
         )  # fmt: skip
         crash = supervise(process, directory, limits, self._idle)
         if process.ended:
-            self._dead_run = directory
             self._abandon()
         else:
             self._renew_if_large()
         return crash
 
     def warm(self) -> None:
-        """Start the kernel if there is none, and end the recorder of a run that the one before took with it."""
+        """Start the kernel if there is none."""
         if self._process is not None and self._process.ended:
             self._abandon()
         if self._process is None:
             self._start()
-        if self._dead_run is not None:
-            directory, self._dead_run = self._dead_run, None
-            self._execute(_SETTLE.format(path=str(directory.path)))
-            self._wait_idle()
 
     def close(self) -> None:
         """End the kernel, which is idle."""

@@ -23,7 +23,7 @@ from qnb.panels.browser_rows import Rows as BrowserRows
 from qnb.recorder.browse import RunIndex
 from qnb.recorder.memory import MemoryStore
 from qnb.recorder.recorder import Recorder
-from qnb.recorder.spool import Spool
+from qnb.recorder.spool import Kept, Spool
 from qnb.tuning.old_schema import read_pipeline
 
 BAD = {
@@ -191,7 +191,7 @@ def test_ids_of_runs_from_elsewhere(tmp_path: Path) -> None:
     for run_id in ("..", "../runs", "", "a/b"):
         assert BrowserRows(tmp_path / "runs", RunIndex("memory:").run).handle_of(run_id) is None
     with pytest.raises(RecorderError, match=r"the run '../x' cannot name a file"):
-        Spool(tmp_path, run_id="../x", uri="memory:")
+        Spool([tmp_path], Kept("../x", "memory:"))
 
 
 def test_an_experiment_of_the_old_tuner_names_a_folder(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from qnb.errors import RecorderError
-from qnb.recorder import replay_spool
 from qnb.recorder.base import Entry, MetricPoint, ParamSet, RefusedError, TagDeleted, TagSet
-from qnb.recorder.spool import Spool, read_spool
-from qnb.recorder.stores import open_store
+from qnb.recorder.spool import Kept, Spool, read_spool
 from qnb.recorder.writer import Writer
 
 
@@ -51,7 +48,11 @@ def place() -> Place:
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
-    return Spool(tmp_path / "unwritten", run_id="r1", uri="http://me:hunter2@h")
+    return spool_in(tmp_path / "unwritten")
+
+
+def spool_in(*folders: Path) -> Spool:
+    return Spool(folders, Kept("r1", "http://me:***@h"))
 
 
 def wait_for(condition: object, seconds: float = 60.0) -> None:
@@ -145,15 +146,16 @@ def test_an_outage_while_a_refused_batch_is_halved_writes_nothing_twice(tmp_path
     for last in range(1, 14):
         leaving = Leaving()
         leaving.last = last
-        one = Spool(tmp_path / str(last), run_id="r1", uri="memory:x")
-        path, writer = one.path, Writer(leaving, spool=one, interval=600)
+        one = spool_in(tmp_path / str(last))
+        writer = Writer(leaving, spool=one, interval=600)
         writer.put(points(*names))
         writer._drain()
         writer.put(points("g"))
         with pytest.raises(RefusedError, match="2 entries were not written"):
             writer.close()
         assert leaving.names == ["a", "b", "c", "d", "e", "f", "g"], last
-        assert [e.name for e in read_spool(path)[1]] == ["bad", "bad"], last
+        assert [e.name for e in read_spool(one.refused_path).contents] == ["bad", "bad"], last
+        assert not one.path.exists()
 
 
 def test_a_store_that_stays_away_leaves_a_spool_file(place: Place, spool: Spool) -> None:
@@ -161,12 +163,9 @@ def test_a_store_that_stays_away_leaves_a_spool_file(place: Place, spool: Spool)
     writer = Writer(place, spool=spool, interval=60)
     entries: list[Entry] = [*points("a"), ParamSet("p", "1"), TagSet("t", "ü"), TagDeleted("u")]
     writer.put(entries)
-    with pytest.raises(RecorderError, match=r"nobody answers; 4 entries were not written: .*r1\.ndjson holds them"):
+    with pytest.raises(RecorderError, match="nobody answers; 4 entries were not written yet"):
         writer.close()
-    assert read_spool(spool.path if spool.path.exists() else spool.path.parent / "r1.ndjson") == ("r1", entries)
-    text = (spool.path.parent / "r1.ndjson").read_text()
-    assert "hunter2" not in text
-    assert json.loads(text.splitlines()[0])["uri"] == "http://me:***@h"
+    assert read_spool(spool.path).contents == tuple(entries)
 
 
 def test_what_is_refused_holds_up_nothing_else(place: Place, spool: Spool) -> None:
@@ -175,7 +174,8 @@ def test_what_is_refused_holds_up_nothing_else(place: Place, spool: Spool) -> No
     with pytest.raises(RefusedError, match="2 entries were not written"):
         writer.close()
     assert place.names == list("abcdef")
-    assert [e.name for e in read_spool(spool.path.parent / "r1.ndjson")[1]] == ["bad", "bad"]
+    assert [e.name for e in read_spool(spool.refused_path).contents] == ["bad", "bad"]
+    assert not spool.path.exists()
 
 
 def test_refused_and_away_together(place: Place, spool: Spool) -> None:
@@ -185,32 +185,19 @@ def test_refused_and_away_together(place: Place, spool: Spool) -> None:
         writer.flush()
     place.away = True
     writer.put(points("c"))
-    with pytest.raises(RecorderError, match="1 entry was not written"):
+    with pytest.raises(RecorderError, match="1 entry was not written yet"):
         writer.close()
-    kept = sorted((p.name, [e.name for e in read_spool(p)[1]]) for p in spool.path.parent.iterdir())
-    assert kept == [("r1-1.ndjson", ["c"]), ("r1.ndjson", ["bad"])]
+    assert [e.name for e in read_spool(spool.path).contents] == ["c"]
+    assert [e.name for e in read_spool(spool.refused_path).contents] == ["bad"]
 
 
 def test_a_folder_that_cannot_be_written_is_replaced(place: Place, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    spool = Spool(tmp_path / "file" / "below", run_id=f"r{time.time_ns()}", uri="u")
+    spool = spool_in(tmp_path / "file" / "below", tmp_path / "cache")
     place.away = True
     writer = Writer(place, spool=spool, interval=60)
     writer.put(points("a"))
-    with pytest.raises(RecorderError, match="qnb-unwritten"):
+    with pytest.raises(RecorderError):
         writer.close()
-    for path in spool.path.parent.glob(f"{spool.path.stem.partition('-')[0]}*"):
-        path.unlink()
-
-
-def test_a_spool_file_can_be_written_later(tmp_path: Path) -> None:
-    store = open_store("memory:replay")
-    run = store.create_run(store.create_experiment("e"), "r", tags={})
-    spool = Spool(tmp_path, run_id=run.run_id, uri=store.uri)
-    path = spool.keep([MetricPoint("loss", 0.5, 3, 1.0), ParamSet("p", "1"), TagSet("t", "x")])
-    assert replay_spool(path, uri="memory:replay") == 3
-    found = store.run(run.run_id)
-    assert (found.metrics["loss"], found.params["p"], found.tags["t"]) == (0.5, "1", "x")
-    assert not path.exists()
-    with pytest.raises(RecorderError, match="no spool file"):
-        replay_spool(path, uri="memory:replay")
+    assert spool.path.parent == tmp_path / "cache"
+    assert [e.name for e in read_spool(spool.path).contents] == ["a"]
