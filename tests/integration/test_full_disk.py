@@ -70,6 +70,8 @@ class Talking:
 class Data:
     def __init__(self, handler=None) -> None:
         self.segments = {{}}
+
+    def prepare(self, segments, **kwargs): ...
 """
 CELL = """
 qlib_init: {provider_uri: demo, recorder_uri: 'sqlite:///mlflow.db'}

@@ -105,6 +105,12 @@ def fill_inodes(disk: Path, left: int) -> list[Path]:
 @pytest.fixture(params=["full", "inodes", "readonly"])
 def bad_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A working folder that nothing can be written to, and the cause that must be told."""
+    if request.param == "readonly" and os.geteuid() != 0:
+        equip(tmp_path)
+        tmp_path.chmod(0o555)
+        yield tmp_path, "no permission for "
+        tmp_path.chmod(0o755)
+        return
     options = {"full": "size=256k", "inodes": "size=8m,nr_inodes=40", "readonly": "size=8m"}[request.param]
     with mounted(tmp_path / "disk", options) as disk:
         if request.param == "full":
