@@ -129,6 +129,7 @@ def test_hostile_text_is_shown_as_text_and_the_log_is_searched(lab: Lab) -> None
     assert again.state.retry_of == before
 
 
+@pytest.mark.timeout(600)
 def test_flood_of_events_leaves_the_page_fluid(lab: Lab, yardstick: Callable[[], float]) -> None:
     (lab.folder / "hostile_model.py").write_text(HOSTILE_MODEL, encoding="utf-8")
     lab.open("flood.ipynb", ["%load_ext qnb", _cell("flood", "Flood")])
@@ -143,7 +144,7 @@ def test_flood_of_events_leaves_the_page_fluid(lab: Lab, yardstick: Callable[[],
     lab.page.wait_for_timeout(1000)
     lab.run_cells()
     sticks = []
-    until(lambda: sticks.append(yardstick()) or "Finished" in _chips(lab), seconds=200, what="a panel Finished")
+    until(lambda: sticks.append(yardstick()) or "Finished" in _chips(lab), seconds=400, what="a panel Finished")
     until(lambda: len(_run(lab, "flood").state.curves["l2.train"].steps) == 50_000, what="all is there")
     draws = lab.page.evaluate("() => window.draws")
     # Counted over the whole, since a page that had to wait draws what was sent meanwhile at once.
