@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ __all__ = ["LINES_A_SECOND", "LINE_LIMIT", "bounded", "is_redirected", "output_a
 LINE_LIMIT = 20_000
 LINES_A_SECOND = 200
 FILE_LIMIT = 50_000_000
+_lately: deque[tuple[io.TextIOBase, ...]] = deque(maxlen=2)
+"""``print`` borrows the stream that it finds: one that was taken back must outlive the threads that print to it."""
 
 
 def bounded(text: str) -> str:
@@ -123,6 +126,7 @@ def output_as_log(path: Path, emit: Emit, clean: Callable[[str], str] = str) -> 
             return
 
     lines = _Lines(write, emit, "info", pace), _Lines(write, emit, "info", pace)
+    _lately.append(lines)
     try:
         os.dup2(file, 1)
         os.dup2(file, 2)

@@ -24,7 +24,7 @@ import pytest
 
 from qnb.config import Settings
 from qnb.errors import PoolError
-from qnb.events import RunRetried, RunStarted
+from qnb.events import LogLine, MetricLogged, RunRetried, RunStarted
 from qnb.handle import RunHandle
 from qnb.journal import JournalWriter, read_journal
 from qnb.machine import process_id
@@ -423,5 +423,8 @@ def test_full_disk_under_the_journal_delays_events_and_loses_none(tmp_path: Path
     )  # fmt: skip
     assert done.stderr.count("the journal cannot be written") == 1
     entries = list(read_journal(tmp_path))
-    assert [e.event.step for e in entries] == list(range(201))  # type: ignore[attr-defined]
-    assert [e.seq for e in entries] == list(range(1, 202))
+    told = [e.event.text for e in entries if isinstance(e.event, LogLine)]
+    assert len(told) == 1
+    assert "the journal cannot be written" in told[0]
+    assert [e.event.step for e in entries if isinstance(e.event, MetricLogged)] == list(range(201))
+    assert [e.seq for e in entries] == list(range(1, 203))

@@ -60,7 +60,8 @@ def test_the_other_workflows_run_to_their_report(workflow: str, cn_data: Path, t
 
 def test_a_model_that_raises_fails_the_run_with_its_message_and_leaves_nothing_open(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(
-        "class Broken:\n    def fit(self, dataset):\n        raise ValueError('no luck')\n"
+        "class Broken:\n    def fit(self, dataset):\n        raise ValueError('no luck')\n\n"
+        "    def predict(self, dataset, segment):\n        pass\n"
     )
     (tmp_path / "w.yaml").write_text(
         "market: 'demo:instruments=30,years=2'\nmodel: {class: Broken, module_path: broken.py}\nfeatures: [$close]\n"

@@ -124,7 +124,8 @@ def test_very_many_events_on_a_full_disk_leave_out_only_what_is_replaced(monkeyp
     assert disk.steps == list(range(100))
     kept = sum(isinstance(e, Progress) for e in disk.kept)
     assert kept < 50
-    assert f"{100 - kept} events are missing here: the disk was full" in disk.lines
+    told = any("cannot be written" in line for line in disk.lines)  # that line may be among those left out
+    assert f"{100 - kept + (not told)} events are missing here: the disk was full" in disk.lines
 
 
 def test_what_an_event_says_of_itself_while_it_is_written_waits_for_its_turn() -> None:
