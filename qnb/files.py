@@ -103,7 +103,7 @@ def read_json(path: Path, *, remedy: str, damaged: dict[str, Any] | None = None)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        tell(path, f"it cannot be read ({error})", remedy)
+        tell(path, f"it cannot be read ({getattr(error, 'strerror', None) or error})", remedy)
         return damaged
 
 
@@ -169,7 +169,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def move_aside(path: Path) -> None:
-    """Rename what stands where a file should be, so that it is neither in the way nor lost."""
+    """Rename what stands where a file or folder of another kind should be; it is neither in the way then nor lost."""
     aside = path.with_name(f".{path.name}.damaged-{time.time_ns()}")
     path.rename(aside)
     tell(

@@ -52,6 +52,8 @@ __all__ = [
 
 
 NOBODY = ProcessId(0)
+_OF = "# of the project "
+"""How ``task.yaml`` begins, which names the places of files as they were then."""
 _NAME = re.compile(rb'\{"run_id": "[^"\\]*", "name": ("(?:[^"\\]|\\.)*")')
 MAKING = 60.0
 """Seconds after which a folder without a request is not one of a run that is being made."""
@@ -230,12 +232,12 @@ class RunDir:
     def task_text(self) -> str:
         """Return the resolved task as YAML, with the paths that its files have now, or why there is none."""
         try:
-            return self.request().task.to_yaml()
-        except PoolError as damage:
-            try:
-                return (self.path / "task.yaml").read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                return f"# {damage}\n"
+            text = (self.path / "task.yaml").read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            return f"# {self.path / 'task.yaml'} cannot be read: {error.strerror}\n"
+        head, _, rest = text.partition("\n")
+        was, text = (head[len(_OF) :], rest) if head.startswith(_OF) else (self._was(), text)
+        return str(with_place(text, self.project, was=was))
 
     @property
     def is_deleted(self) -> bool:
@@ -302,10 +304,13 @@ class RunDir:
         raw = read_json(path, remedy=remedy, damaged={})
         if raw is None:
             return None
-        was = None
+        return fit(RunResult, with_place(raw, self.project, was=self._was()), lambda what: tell(path, what, remedy))
+
+    def _was(self) -> object:
+        """Return where the project lay when an older version wrote the request; '.' where a newer one did."""
         with contextlib.suppress(PoolError, KeyError, TypeError, AttributeError):
-            was = self._raw_request()["settings"].get("work_dir")
-        return fit(RunResult, with_place(raw, self.project, was=was), lambda what: tell(path, what, remedy))
+            return self._raw_request()["settings"].get("work_dir")
+        return None
 
 
 class RunResult(TypedDict, total=False):
@@ -385,7 +390,7 @@ def _write_new(
     if objects is not None:
         directory.objects_path.touch(mode=0o600)
         directory.objects_path.write_bytes(objects)
-    write_atomically(directory.path / "task.yaml", task.to_yaml())
+    write_atomically(directory.path / "task.yaml", f"{_OF}{directory.project}\n{task.to_yaml()}")
     stages = stages_of(task)
     with JournalWriter(directory.path, sync=False) as journal:
         journal.append(

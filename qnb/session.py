@@ -26,7 +26,7 @@ from .pool.place import default_settings
 from .pool.queue import Pool
 from .pool.tickets import Ticket
 from .pool.watch import write_stopped
-from .rundir import create_run, find_run_dir, list_run_dirs
+from .rundir import RunDir, create_run, find_run_dir, list_run_dirs
 from .task.families import require_member
 from .task.spec import Task, load_task
 
@@ -54,7 +54,7 @@ class Session:
         self.settings = settings
         self._inline: dict[str, Pool] = {}
         self._clients: dict[Path, PoolClient] = {}
-        self._handles: dict[str, RunHandle] = {}
+        self._handles: dict[Path, RunHandle] = {}
 
     def pool(self, work_dir: Path | None = None) -> PoolClient:
         """Return the pool of a working folder, by default of the session's; it is started with its first run."""
@@ -130,7 +130,7 @@ class Session:
                 raise
         else:
             self._pool_here(backend).submit(ticket)
-        return self._handles.setdefault(directory.run_id, RunHandle(directory))
+        return self._handle(directory)
 
     def retry(self, handle: RunHandle) -> RunHandle:
         """Run the task of a run that is over once more, as a run of its own, with the same seed, drawn or given.
@@ -196,7 +196,7 @@ class Session:
             directory = newest[0]
         else:
             directory = find_run_dir(self.settings.runs_dir, ref)
-        return self._handles.setdefault(directory.run_id, RunHandle(directory))
+        return self._handle(directory)
 
     def going(self) -> list[RunHandle]:
         """Return the runs that wait or run, newest first, also those another process started.
@@ -206,7 +206,7 @@ class Session:
         box, going = self.pool().place.tickets, []
         tickets = box.names()
         for directory in ongoing_runs(self.settings.runs_dir, tickets):
-            handle = self._handles.get(directory.run_id) or RunHandle(directory)
+            handle = self._handles.get(directory.path) or RunHandle(directory)
             if handle.run_id not in tickets:
                 if handle.status not in ("waiting", "running"):
                     continue
@@ -224,10 +224,6 @@ class Session:
             self.pool().ensure()
         return going
 
-    def handle(self, run_id: str) -> RunHandle | None:
-        """Return the handle of a run of this session, None if it has none."""
-        return self._handles.get(run_id)
-
     def close(self) -> None:
         """Take no more runs; what is going goes on."""
         for pool in self._inline.values():
@@ -239,6 +235,10 @@ class Session:
             client.close()
         self._inline.clear()
         self._clients.clear()
+
+    def _handle(self, directory: RunDir) -> RunHandle:
+        """Return the handle of a run, always the same one; a copy of the run in another project has its own."""
+        return self._handles.setdefault(directory.path, RunHandle(directory))
 
     def _pool_here(self, backend: str) -> Pool:
         if backend not in self._inline:

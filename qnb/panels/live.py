@@ -28,7 +28,7 @@ from .view import log_view, run_view
 __all__ = ["WIDGET", "LivePanel", "redraw", "show"]
 
 INTERVAL = 0.1
-RESULT_RETRIES = 20
+RESULT_SECONDS = 2.0
 WIDGET = "application/vnd.jupyter.widget-view+json"
 Retry = Callable[[RunHandle], RunHandle]
 
@@ -224,9 +224,8 @@ class LivePanel(anywidget.AnyWidget):
             time.sleep(INTERVAL)
 
     def _show_result(self, handle: RunHandle) -> None:
-        for _ in range(RESULT_RETRIES):  # the result file follows the last event by a moment
-            if handle.directory.result() is not None:
-                break
+        # Where the disk is full, or somebody else ended the run, its result follows the last event by a moment.
+        while handle.directory.result() is None and time.time() - handle.state.last_event < RESULT_SECONDS:
             time.sleep(INTERVAL)
         try:
             self.result_html = result_html(handle)

@@ -26,7 +26,7 @@ import psutil
 
 from ..config import core_count
 from ..errors import ConfigError, Problem, remedy_for
-from ..files import Moment, Natural, fit, read_json, remove, tell, write_atomically
+from ..files import Moment, Natural, fit, move_aside, read_json, remove, tell, write_atomically
 from ..machine import ProcessId, process_id
 from ..private import private_folder
 from ..project import used
@@ -144,6 +144,8 @@ class Place:
     def make(self) -> Place:
         """Make the folders, for the user alone."""
         for folder in (self.folder, self.tickets.folder, self.workers, self._clients):
+            if os.path.lexists(folder) and not folder.is_dir():
+                move_aside(folder)
             private_folder(folder)
         return self
 
