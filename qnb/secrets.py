@@ -73,7 +73,7 @@ def _hidden(found: re.Match[str]) -> str:
     before = _BEFORE.search(found.string, max(0, found.start() - 60), found.start())
     name = (before[0] if before else "") + found["word"]
     apart = found["mid"].isspace() and not name.startswith("-")  # two words of a sentence
-    kept = apart or not is_secret(name) or _MARK.search(found[0])
+    kept = apart or not is_secret(name) or _MARK.search(found[0]) or "{{" in found["value"]  # a variable to fill in
     return found[0] if kept else f"{found['word']}{found['mid']}***"
 
 
@@ -172,7 +172,7 @@ class Vault:
             return value
         if _MARK.fullmatch(value):
             kept = self._read(value.removeprefix("secret:"))
-            if kept is None:
+            if kept is None or "value" not in kept:
                 raise PoolError(
                     f"{value} is not kept in {self.folder}; write the secret itself and submit the task anew"
                 )
@@ -200,7 +200,7 @@ class Vault:
         if masked(shown) != shown or "***" not in shown:
             return shown
         kept = self._read(_digest(shown))
-        if kept is not None:
+        if kept is not None and "uri" in kept:
             return str(kept["uri"])
         given = os.environ.get("QNB_RECORDER_URI", "")
         if masked(given) == shown:

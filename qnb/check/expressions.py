@@ -7,9 +7,11 @@ from functools import cache
 from typing import Any
 
 from ..errors import ConfigError, ExpressionError, Problem, UnknownNameError, nearest
+from ..expr.catalogue import operators
 from ..expr.explain import explain
-from ..expr.nodes import Field, Node, walk
+from ..expr.nodes import Call, Field, Node, Text, walk
 from ..expr.parse import parse
+from ..names import wrong_with
 from .subject import HANDLER, Expression, Subject
 
 __all__ = ["DEFAULT_LABEL", "check_expressions", "expressions_of", "labels_of"]
@@ -42,6 +44,7 @@ def check_expressions(subject: Subject) -> Iterator[Problem]:
             yield subject.problem(message, expression.path, remedy=remedy, offset=error.column - 1)
             continue
         yield from _fields(subject, expression, node, looked_at)
+        yield from _groupings(subject, expression, node)
         if not expression.label and ".feature." in f".{expression.path}.":
             yield from _ahead(subject, expression)
 
@@ -124,6 +127,24 @@ def _fields(subject: Subject, expression: Expression, node: Node, looked_at: set
             remedy, severity = f"all its values are NaN; there is {_listed(known)}", "warning"
         message = f"no field ${field.name}"
         yield subject.problem(message, expression.path, remedy=remedy, severity=severity, offset=field.column - 1)
+
+
+def _groupings(subject: Subject, expression: Expression, node: Node) -> Iterator[Problem]:
+    """Yield the groupings of the market that are named and not there."""
+    store = subject.market.store if subject.market is not None else None
+    for call in walk(node):
+        signature = operators()[call.operator].signature if isinstance(call, Call) else ()
+        for parameter, arg in zip(signature, call.args if isinstance(call, Call) else (), strict=False):
+            if parameter.name != "group" or not isinstance(arg, Text) or arg.value is None:
+                continue
+            known = store.groups() if store is not None else ()
+            reason = wrong_with(arg.value, ".txt")
+            if reason or (store is not None and arg.value not in known):
+                near = nearest(arg.value, known)
+                remedy = f"did you mean {near[0]!r}?" if near else f"write groups/{arg.value}.txt into the store"
+                message = f"no grouping {arg.value!r}" + (f": {reason}" if reason else "")
+                remedy = remedy if not reason else "name a file of the store's folder groups"
+                yield subject.problem(message, expression.path, remedy=remedy, offset=arg.column - 1)
 
 
 def _in_fields(fields: Any, path: str, *, label: bool) -> Iterator[Expression]:

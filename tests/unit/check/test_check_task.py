@@ -14,7 +14,7 @@ import pytest
 from qnb.check import check_task
 from qnb.check import device as device_check
 from qnb.config import Settings
-from qnb.data.writer import feature_file, write_calendar, write_series, write_universe
+from qnb.data.writer import feature_file, write_calendar, write_groups, write_series, write_universe
 from qnb.errors import ConfigError, Problem
 from qnb.task.spec import load_task
 
@@ -80,6 +80,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file = feature_file(path, symbol, field)
             file.parent.mkdir(parents=True, exist_ok=True)
             write_series(file, 0, np.ones(len(days)))
+    write_groups(path, "sector", dict.fromkeys(SYMBOLS, "tech"))
     both = ("2018-01-01", "2019-12-31")
     write_universe(path, "all", [(s, *both) for s in SYMBOLS])
     write_universe(path, "big", [(s, *both) for s in SYMBOLS[:4]])
@@ -97,6 +98,24 @@ def lines_of(text: str, *words: str) -> list[int]:
     """Return the line of each word, which occurs once."""
     assert all(text.count(w) == 1 for w in words)
     return [text[: text.index(w)].count("\n") + 1 for w in words]
+
+
+@pytest.mark.parametrize(
+    ("group", "message", "remedy"),
+    [
+        ("../instruments/all", "no grouping '../instruments/all': it holds a slash", "name a file of the store's"),
+        ("secto", "no grouping 'secto'", "did you mean 'sector'?"),
+        ("industry", "no grouping 'industry'", "write groups/industry.txt into the store"),
+        ("sector", "", ""),
+    ],
+)
+def test_groupings_are_those_of_the_market(store: Path, group: str, message: str, remedy: str) -> None:
+    text = GOOD.replace(STD, f"\"CSRank($close, '{group}')\"")
+    found = checked(text, store)
+    assert [p.message for p in found] == ([message] if message else [])
+    if message:
+        assert found[0].remedy.startswith(remedy)
+        assert [found[0].line] == lines_of(text, "CSRank")
 
 
 def test_the_good_one_is_good(store: Path) -> None:

@@ -131,6 +131,11 @@ def test_without_its_password_a_uri_asks_the_usual_places(vault: Vault, monkeypa
     assert vault.reveal("postgresql://db/t?password=***") == "postgresql://db/t"
     monkeypatch.setenv("QNB_RECORDER_URI", URI)
     assert vault.reveal(shown_uri) == URI
+    vault.hide(URI)
+    for path in vault.folder.iterdir():
+        path.write_text("{}")
+    monkeypatch.delenv("QNB_RECORDER_URI")
+    assert vault.reveal(shown_uri) == "postgresql://anna@db:5432/tracking"
     with pytest.raises(PoolError, match=r"secret:0123456789ab is not kept in .*write the secret itself"):
         vault.reveal({"token": "secret:0123456789ab"})
 
@@ -142,6 +147,7 @@ def test_texts_and_lines_of_a_log(vault: Vault) -> None:
     assert clean("geheimnis abc") == "geheimnis abc"
     text = "token: geheim  # mine\nuri: http://a:geheim@h\nother: {password: 'geheim'}\n"
     assert "geheim" not in vault.hide_text(text)
+    assert vault.hide_text('token: "{{ TOKEN }}"') == 'token: "{{ TOKEN }}"'
     assert "quotes" not in vault.hide_text('pin_token: "with \\"quotes\\""')
 
 
