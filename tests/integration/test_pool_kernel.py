@@ -336,6 +336,25 @@ def test_worker_leaves_nothing_where_its_kernel_removed_the_connection_file_firs
     assert [p.name for p in tmp_path.rglob("*")] == ["tmp"]
 
 
+def test_sockets_of_a_dead_worker_are_removed_wherever_they_lie_and_nothing_else(tmp_path: Path) -> None:
+    """The temporary folder is another one while the disk with the usual one is full."""
+    import json
+    import socket
+
+    from qnb.pool.backends.kernel import sweep
+
+    for name in ("worker-1", "worker-2"):
+        folder = tmp_path / f"qnb-{name}"
+        folder.mkdir()
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(os.path.relpath(folder / "k-1"))
+        text = json.dumps({"transport": "ipc", "ip": str(folder / "k")})
+        (tmp_path / f"{name}.json").write_text(text, encoding="utf-8")
+    (tmp_path / "qnb-worker-2" / "notes.txt").write_text("mine")
+    assert sweep(tmp_path) == []
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["notes.txt", "qnb-worker-2"]
+
+
 @pytest.mark.parametrize("what", ["connection", "number"])
 def test_worker_that_a_full_disk_does_not_let_start_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str

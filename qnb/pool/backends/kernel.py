@@ -12,7 +12,6 @@ import itertools
 import json
 import os
 import queue
-import shutil
 import socket
 import subprocess
 import sys
@@ -354,16 +353,21 @@ def _traces(connection: Path) -> list[Path]:
     found = [connection, connection.with_suffix(".pid"), connection.with_suffix(".log")]
     info = read_json(connection, remedy="it is removed with what else a dead worker left") or {}
     sockets = Path(str(info.get("ip", ""))).parent
-    ours = sockets.parent == Path(tempfile.gettempdir()) and sockets.name.startswith("qnb-")
-    return [*found, sockets] if ours and info.get("transport") == "ipc" else found
+    ours = info.get("transport") == "ipc" and sockets.name.startswith("qnb-")
+    return [*found, sockets] if ours else found
 
 
 def _remove(paths: Iterable[Path]) -> None:
+    """Remove files, and folders of sockets: what else lies in a folder that a file names stays, and the folder too."""
     for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if path.is_dir():
+                for inside in path.iterdir():
+                    if inside.is_socket():
+                        inside.unlink()
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _connection_file(path: Path) -> Path:
