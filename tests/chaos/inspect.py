@@ -78,14 +78,17 @@ def _study(study: StudyHandle, scene: Scene) -> Iterator[str]:
 
 
 def _store(scene: Scene) -> Iterator[str]:
+    from qnb.recorder.spool import folders_of
     from qnb.recorder.stores import open_store
 
-    store = open_store(scene.uri)
+    settings = scene.settings
+    store = open_store(scene.uri, work_dir=settings.work_dir, cache_dir=settings.cache_dir)
     for run in store.search([e.id for e in store.experiments()]):
         if run.status not in ("FINISHED", "FAILED"):
             yield f"the store says that {run.name} is {run.status}"
-    for path in (scene.work / ".qnb" / "unwritten").glob("*"):
-        yield f"{path.name} was never written to the store"
+    for folder in folders_of(settings.work_dir, settings.cache_dir):
+        for path in folder.glob("*"):
+            yield f"{path.name} was never written to the store"
 
 
 def _left(scene: Scene) -> Iterator[str]:
