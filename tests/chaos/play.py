@@ -80,7 +80,7 @@ def play(played: Round, base: Path, database: Database | None) -> Outcome:
             cause = stack.enter_context(disk.small_disk(base / "disk"))
             work = base / "disk" / "work"
             tmp = base / "disk" / "tmp" if played.small_tmp else tmp
-        elif database is not None:
+        elif played.kind == "database" and database is not None:
             uri, cause = database.store(f"round{played.number}"), database.outage(played.outage)
             stack.callback(cause.end)
         scene = Scene(work, tmp, base / "home", uri)
