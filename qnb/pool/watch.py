@@ -104,6 +104,7 @@ def write_ending(directory: RunDir, ending: Event, result: Mapping[str, Any], *,
     Nothing happens when the journal has an ending. Where ``result.json`` says that the run finished, that is how it
     ended: its process was ended before it could write it to the journal.
     """
+    started = False
     with contextlib.suppress(FileNotFoundError), directory.lock():  # unless somebody removed or moved it
         status = last_status(directory.path)
         if status in OVER:

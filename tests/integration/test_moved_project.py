@@ -242,6 +242,7 @@ def test_a_run_that_goes_on_while_its_folder_is_moved_says_so_and_goes_on_there(
     assert f"The folder {old} is gone" in going.state.stop.reason  # type: ignore[union-attr]
     until(lambda: panel.view["status"] == "interrupted", what="its panel shows it", seconds=30)
     for refused in (lambda: submit(session, LINEAR.format(folder=new), "late"), session.pool().ensure):
+        assert not old.exists(), f"it came back with {sorted(old.rglob('*'))}"
         with pytest.raises(QnbError, match=f"the folder {old} is gone"):
             refused()
     moved = RunDir(new / ".qnb" / "runs" / going.run_id)

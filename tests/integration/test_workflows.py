@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from qnb.rundir import RunResult, list_run_dirs
 
 WORKFLOWS = Path(__file__).resolve().parents[1] / "workflows"
 FEW = {
@@ -22,8 +23,8 @@ FEW = {
 """Workflow -> overrides of the model's arguments that keep it short."""
 
 
-def run(workflow: str, cn_data: Path, folder: Path, *overrides: str, status: int = 0) -> dict[str, Any]:
-    """Run a workflow with ``qnb run`` and return its result.json."""
+def run(workflow: str, cn_data: Path, folder: Path, *overrides: str, status: int = 0) -> RunResult:
+    """Run a workflow with ``qnb run`` and return how it ended."""
     words = [w for o in overrides for w in ("--set", f"task.model.kwargs.{o}")]
     command = [
         sys.executable, "-m", "qnb.cli", "run", str(WORKFLOWS / f"{workflow}.yaml"), "--quiet",
@@ -31,8 +32,10 @@ def run(workflow: str, cn_data: Path, folder: Path, *overrides: str, status: int
     ]  # fmt: skip
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, env=dict(os.environ))
     assert done.returncode == status, done.stderr[-3000:]
-    (result,) = (folder / ".qnb" / "runs").glob("*/result.json")
-    return json.loads(result.read_text())
+    (directory,) = list_run_dirs(folder / ".qnb" / "runs")
+    result = directory.result()
+    assert result is not None
+    return result
 
 
 @pytest.mark.slow
@@ -43,7 +46,7 @@ def test_lightgbm_on_alpha158_orders_instruments_as_well_as_the_peers(cn_data: P
     assert metrics["IC"] == pytest.approx(0.046384, abs=0.002)
     assert metrics["Rank IC"] == pytest.approx(0.048605, abs=0.002)
     assert metrics["1day.excess_return_with_cost.information_ratio"] > 0.5
-    report = Path(result["report"])
+    report = Path(str(result["report"]))
     assert report.name == "report.html"
     assert "cdn" not in report.read_text(encoding="utf-8")[:20_000]
 
@@ -55,7 +58,7 @@ def test_the_other_workflows_run_to_their_report(workflow: str, cn_data: Path, t
     result = run(workflow, cn_data, tmp_path, *FEW[workflow])
     assert result["status"] == "finished"
     assert {"IC", "Rank IC", "1day.excess_return_with_cost.information_ratio"} <= set(result["metrics"])
-    assert Path(result["report"]).stat().st_size > 100_000
+    assert Path(str(result["report"])).stat().st_size > 100_000
 
 
 def test_a_model_that_raises_fails_the_run_with_its_message_and_leaves_nothing_open(tmp_path: Path) -> None:
