@@ -387,6 +387,7 @@ def _write_new(
     }  # fmt: skip
     request = without_place(request, directory.project)
     request["settings"]["work_dir"] = "."
+    (directory.path / ".lock").touch(mode=0o600)  # it is there when no file can be made any more to end the run
     if objects is not None:
         directory.objects_path.touch(mode=0o600)
         directory.objects_path.write_bytes(objects)

@@ -142,11 +142,12 @@ class Place:
         used(self.work_dir)
 
     def make(self) -> Place:
-        """Make the folders, for the user alone."""
+        """Make the folders and the owner's lock, for the user alone: without them no run could begin or end."""
         for folder in (self.folder, self.tickets.folder, self.workers, self._clients):
             if os.path.lexists(folder) and not folder.is_dir():
                 move_aside(folder)
             private_folder(folder)
+        self.lock_path.touch(mode=0o600)
         return self
 
     def register(self, client: ProcessId | None = None) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from ..config import default_cache_dir
 from ..errors import RecorderError
 from ..project import make_folder
-from ..refused import refusal
+from ..refused import refusal, what_refuses
 
 __all__ = ["new_store", "prepare"]
 
@@ -50,8 +50,9 @@ def new_store(path: Path, artifact_root: Path, cache_dir: Path | None = None) ->
             return
         make_folder(path.parent)
         _copy(_empty_store(cache_dir), path, artifact_root)
-    except OSError as error:
-        said = refusal(error, at=path, elsewhere="give another place with --uri")
+    except (OSError, sqlite3.Error) as error:
+        cause = what_refuses(path) or error if isinstance(error, sqlite3.Error) else error
+        said = refusal(cause, at=path, elsewhere="give another place with --uri") or str(error)
         raise RecorderError(f"cannot make the store {path}: {said}") from error
 
 
@@ -81,6 +82,7 @@ def _copy(source: Path, path: Path, artifact_root: Path) -> None:
         fresh = Path(folder) / "store.db"
         shutil.copyfile(source, fresh)
         with contextlib.closing(sqlite3.connect(fresh)) as connection, connection:
+            connection.execute("PRAGMA journal_mode = MEMORY")  # nobody else has seen it; a file more may not fit
             connection.execute(
                 "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0", (str(artifact_root / "0"),)
             )

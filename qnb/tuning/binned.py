@@ -2,6 +2,7 @@
 
 The first worker that needs a key bins the features and writes LightGBM's own binary file; every other worker reads
 that file (about 0.05 s for 50 MB, against seconds for binning), and a worker keeps what it read for the next trial.
+Where the disk has no room for the file, each worker bins for itself.
 Trees are the same as those of `LGBModel`, bit for bit: what decides the bins is part of the key.
 """
 
@@ -17,6 +18,7 @@ from typing import Any, Self
 from filelock import FileLock
 
 from ..cache import digest
+from ..files import write_atomically
 from ..models.lightgbm import LGBModel
 from ..project import make_folder
 from ..training.boosting import IterationWatch
@@ -75,19 +77,36 @@ class BinnedStore:
             return found[0], found[1]
         # A smaller min_data_in_leaf than that of the bins is refused by LightGBM, a larger one is not: bin with 1.
         binning = {k: v for k, v in params.items() if k not in _LEAF} | {"min_data_in_leaf": 1, "verbosity": -1}
-        with FileLock(self._path(address, "lock")):
-            if not self._path(address, "json").exists():
-                self.misses += 1
-                self._make(rows, address, binning, valid=valid)
-            else:
-                self.hits += 1
-        sets, names = self._read(address, binning, valid=valid)
+        try:
+            sets, names = self._shared(rows, address, binning, valid=valid)
+        except OSError:  # no room for the files: the memory of this process has room
+            self.misses += 1
+            sets, names = self._make(rows, binning, valid=valid)
         self._kept[address] = [sets, names]
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return sets, names
 
-    def _make(self, rows: Callable[[str], FitRows], address: str, binning: dict[str, Any], *, valid: bool) -> None:
+    def _shared(
+        self, rows: Callable[[str], FitRows], address: str, binning: dict[str, Any], *, valid: bool
+    ) -> tuple[list[Any], tuple[str, ...]]:
+        import lightgbm as lgb
+
+        with FileLock(self._path(address, "lock")):
+            if self._path(address, "json").exists():
+                self.hits += 1
+                return self._read(address, binning, valid=valid)
+            sets, names = self._make(rows, binning, valid=valid)
+            self.misses += 1
+            try:
+                self._write(address, sets, names)
+            except (OSError, lgb.basic.LightGBMError):  # as above
+                return sets, names
+            return self._read(address, binning, valid=valid)
+
+    def _make(
+        self, rows: Callable[[str], FitRows], binning: dict[str, Any], *, valid: bool
+    ) -> tuple[list[Any], tuple[str, ...]]:
         import lightgbm as lgb
 
         train = rows("train")
@@ -95,13 +114,19 @@ class BinnedStore:
         if valid:
             other = rows("valid")
             sets.append(sets[0].create_valid(other.x, label=other.y, weight=other.weight, params=binning))
+        return [data.construct() for data in sets], tuple(train.feature_names)
+
+    def _write(self, address: str, sets: list[Any], names: tuple[str, ...]) -> None:
         for name, data in zip(("train", "valid"), sets, strict=False):
             path = self._path(address, f"{name}.bin")
             part = path.with_suffix(f".{os.getpid()}.part")
             part.unlink(missing_ok=True)  # LightGBM does not write over a file
-            data.save_binary(str(part))
-            os.replace(part, path)
-        self._path(address, "json").write_text(json.dumps(list(train.feature_names)), encoding="utf-8")
+            try:
+                data.save_binary(str(part))
+                os.replace(part, path)
+            finally:
+                part.unlink(missing_ok=True)
+        write_atomically(self._path(address, "json"), json.dumps(list(names)))
 
     def _read(self, address: str, binning: dict[str, Any], *, valid: bool) -> tuple[list[Any], tuple[str, ...]]:
         import lightgbm as lgb
