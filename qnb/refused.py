@@ -13,12 +13,14 @@ from typing import TextIO
 from .config import default_cache_dir
 from .errors import ConfigError, Problem, QnbError
 
-__all__ = ["OF_THE_MACHINE", "refusal", "require_encodable", "survives_any_text", "what_refuses"]
+__all__ = ["NO_ROOM", "OF_THE_MACHINE", "refusal", "require_encodable", "survives_any_text", "what_refuses"]
 
 OF_THE_MACHINE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EIO}
 )
 """Numbers of errors that are no mistake in a task: the same task runs where the machine has what it lacks here."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of errors that are gone when somebody frees some space."""
 FEW = 100
 MUCH = 1 << 20
 _ENCODE = "set LC_ALL=C.UTF-8 or PYTHONUTF8=1 before you start it, or work in a folder without such letters"
@@ -43,7 +45,7 @@ def refusal(error: BaseException, *, at: Path | None = None, elsewhere: str = ""
     place = _place(error) or str(at or "")
     elsewhere = elsewhere or _elsewhere(place)
     match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
+        case number if number in NO_ROOM:
             return _no_space(place, elsewhere)
         case errno.EFBIG:
             return f"{place or 'a file'} may not grow any more; lift the limit with `ulimit -f unlimited`"

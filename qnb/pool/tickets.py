@@ -17,10 +17,9 @@ from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 
-from ..files import Natural, make, read_json, remove, tell, write_atomically
+from ..files import Natural, locked, make, read_json, remove, tell, write_atomically
 from ..machine import boot_id
 from ..private import private_folder, private_opener
-from ..project import is_gone
 from ..rundir import RunDir
 
 __all__ = ["Ticket", "TicketBox"]
@@ -110,18 +109,22 @@ class TicketBox:
 
     def remove(self, run_id: str, order: int | None = None) -> None:
         """Take a ticket out; nothing happens when it is gone, or when it has another `order` than was asked for."""
-        if is_gone(self.folder):
-            return
-        with self.locked() if order is not None else contextlib.nullcontext():
+        with contextlib.suppress(FileNotFoundError), self.locked() if order is not None else contextlib.nullcontext():
             now = self.get(run_id) if order is not None else None
             if now is None or now.order == order:
                 remove(self._path(run_id))
 
-    def locked(self) -> AbstractContextManager[object]:
-        """Keep `remove` and other processes that hold this lock away meanwhile."""
-        from filelock import FileLock
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep `remove` and other processes that hold this lock away meanwhile.
 
-        return FileLock(self.folder / ".lock", mode=0o600).acquire(poll_interval=0.002)
+        Raises
+        ------
+        FileNotFoundError
+            The folder is gone.
+        TimeoutError
+            Another process does not let go of the lock.
+        """
+        return locked(self.folder / ".lock", seconds=60)
 
     def __contains__(self, run_id: str) -> bool:
         return self._path(run_id).exists()

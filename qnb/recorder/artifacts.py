@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -9,9 +10,9 @@ from pathlib import Path
 from ..errors import RecorderError
 from ..names import checked_path
 from ..project import make_folder
-from ..refused import refusal
+from ..refused import NO_ROOM, refusal
 from ..scratch import HIDDEN, scratch_folder
-from .base import ArtifactInfo
+from .base import ArtifactInfo, UnreachableError
 
 __all__ = ["artifact_path", "existing", "files_in", "keep_file", "place_of"]
 
@@ -83,4 +84,5 @@ def _failed(target: Path, error: OSError) -> RecorderError:
     reason = refusal(error)
     if isinstance(error, shutil.Error) and error.args[0]:  # a list of (from, to, why) for the files of a folder
         reason = str(error.args[0][0][-1])
-    return RecorderError(f"cannot save {target.name} in {target.parent}: {reason}")
+    full = error.errno in NO_ROOM or os.strerror(errno.ENOSPC) in reason
+    return (UnreachableError if full else RecorderError)(f"cannot save {target.name} in {target.parent}: {reason}")

@@ -59,13 +59,13 @@ class Channel:
 
     def flush(self) -> None:
         """Write what is pending."""
-        self._patiently(self._writer.flush)
+        self.patiently(self._writer.flush)
 
     def info(self, before: RunInfo, params: Mapping[str, str]) -> RunInfo:
         """Return the run with all that was logged; with patience also while the store is away."""
         try:
             self.flush()
-            return self._patiently(lambda: self._store.run(self._run_id))
+            return self.patiently(lambda: self._store.run(self._run_id))
         except UnreachableError:
             if self._patience is None:
                 raise
@@ -86,7 +86,7 @@ class Channel:
             except RecorderError as error:
                 errors.append(error)
         try:
-            self.ended = self._patiently(lambda: self._end(status, now), anyway=True)
+            self.ended = self.patiently(lambda: self._end(status, now), anyway=True)
         except UnreachableError as error:
             self._leave(status, now)
             kept = f"{self._spool.path} keeps what waits"
@@ -119,5 +119,5 @@ class Channel:
         self._store.update_run(self._run_id, status=status, end=now)
         return self._store.run(self._run_id)
 
-    def _patiently(self, call: Callable[[], T], *, anyway: bool = False) -> T:
+    def patiently(self, call: Callable[[], T], *, anyway: bool = False) -> T:
         return call() if self._patience is None else self._patience.wait(call, anyway=anyway)

@@ -21,7 +21,7 @@ from typing import Any
 from ..config import Settings
 from ..errors import RecorderError, nearest
 from ..machine import process_id
-from ..refused import refusal
+from ..refused import NO_ROOM, refusal
 from ..scratch import scratch_folder
 from ..secrets import Vault, masked, shown
 from ..threads import start_thread
@@ -40,6 +40,7 @@ from .base import (
     Store,
     TagDeleted,
     TagSet,
+    UnreachableError,
 )  # fmt: skip
 from .channel import Channel
 from .environment import command_line, environment_files, environment_params, environment_tags
@@ -442,13 +443,18 @@ class Recorder:
     def _put(self, value: Any, name: str, folder: str) -> str:
         inner, _, last = normal_path(name, new=True).rpartition("/")
         target = "/".join(p for p in (folder, inner) if p)
-        with scratch_folder() as scratch:
+
+        def put() -> str:
             try:
-                saved: Saved = save_object(value, last, scratch)
+                with scratch_folder() as scratch:
+                    saved: Saved = save_object(value, last, scratch)
+                    self._store.put_file(self.id, saved.path, target)
+                    return "/".join(p for p in (target, saved.path.name) if p)
             except OSError as error:
-                raise RecorderError(f"cannot save {name}: {refusal(error)}") from error
-            self._store.put_file(self.id, saved.path, target)
-            return "/".join(p for p in (target, saved.path.name) if p)
+                kind = UnreachableError if error.errno in NO_ROOM else RecorderError
+                raise kind(f"cannot save {name}: {refusal(error)}") from error
+
+        return put() if self._channel is None else self._channel.patiently(put, anyway=True)
 
     def _find(self, name: str) -> str:
         path = normal_path(name)

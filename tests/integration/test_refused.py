@@ -21,6 +21,9 @@ import pytest
 from qnb.config import Settings
 from qnb.data.protocols import RowIndex
 from qnb.errors import PoolError
+from qnb.recorder.experiment import Experiment
+from qnb.recorder.patience import Patience
+from qnb.recorder.stores import open_store
 from qnb.refused import refusal
 from qnb.session import Session
 from qnb.training.samples import FitRows
@@ -230,6 +233,32 @@ def test_a_pool_that_cannot_be_started_ends_what_waits_for_it(tmp_path: Path) ->
     while place.tickets.names():
         time.sleep(0.05)
     session.close()
+
+
+@pytest.mark.parametrize("place", ["store", "temporary folder"])
+def test_what_a_run_saves_waits_for_room(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mounted(tmp_path / "disk", "size=4m") as disk:
+        if place == "temporary folder":
+            monkeypatch.setattr("tempfile.tempdir", str(disk))
+        settings = Settings(work_dir=disk if place == "store" else tmp_path)
+        store = open_store(settings.tracking_uri, work_dir=settings.work_dir)
+        recorder = Experiment(store, store.create_experiment("kept"), settings)._create("run", {}, "RUNNING")
+        told: list[str] = []
+        ballast = disk / "ballast"
+
+        def tell(text: str) -> None:
+            told.append(text)
+            ballast.unlink()
+
+        recorder.start_run(survey=False).wait_for_store(Patience(100.0, tell=tell))
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        recorder.save_objects(**{"numbers.pkl": np.arange(20_000)})
+        assert len(told) == 1
+        assert "no space left on the disk of " in told[0]
+        assert np.array_equal(recorder.load_object("numbers.pkl"), np.arange(20_000))
+        recorder.end_run()
 
 
 @pytest.mark.parametrize("options", ["size=64k", "size=1m,nr_inodes=8"])
