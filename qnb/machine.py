@@ -35,6 +35,15 @@ class ProcessId:
     pid: int
     began: float = 0.0
 
+    @classmethod
+    def of(cls, raw: object) -> ProcessId:
+        """Return what a file says, ``[pid, began]``; number 0, which no process has, where it says something else."""
+        match raw:
+            case [int(pid), int() | float() as began]:
+                return cls(pid, float(began))
+            case _:
+                return cls(0)
+
     @property
     def alive(self) -> bool:
         """Whether this very process is there and has not ended; a zombie has ended."""

@@ -132,7 +132,7 @@ class RunDir:
             raw["settings"] = {**raw["settings"], "work_dir": str(self.project)}
             settings = Settings.from_json(Vault.beside(self.path).reveal(raw["settings"]))
             task = Task.from_json(raw["task"])
-            found = {"run_id": self.run_id, "submitter": ProcessId(*raw.get("submitter", (0,)))}
+            found = {"run_id": self.run_id, "submitter": ProcessId.of(raw.get("submitter"))}
             request = make(Request, {**raw, **found, "task": task, "settings": settings})
         except (ValueError, KeyError, TypeError, QnbError) as error:
             raise self._damaged(error) from error

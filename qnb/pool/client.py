@@ -115,7 +115,7 @@ class PoolClient:
     def status(self) -> dict[str, Any]:
         """Return what the owner says of itself; empty when there is none."""
         status = self.place.status() if self.place.wake() else {}
-        return status if ProcessId(int(status.get("pid", 0)), float(status.get("began", 0))).alive else {}
+        return status if ProcessId.of([status.get("pid"), status.get("began")]).alive else {}
 
     def settings(self) -> PoolSettings:
         """Return the limits in force."""

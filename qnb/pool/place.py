@@ -159,7 +159,7 @@ class Place:
     def forget(self, client: ProcessId | None = None) -> None:
         """Take back `register`."""
         client = client or process_id()
-        (self._clients / f"{client.pid}-{client.began:.0f}").unlink(missing_ok=True)
+        remove(self._clients / f"{client.pid}-{client.began:.0f}")
 
     def clients(self) -> list[ProcessId]:
         """Return the processes that use the pool and live; files of dead ones are removed."""
@@ -229,7 +229,7 @@ class Place:
 
     def _owner_lives(self) -> bool:
         status = self.status()
-        return ProcessId(int(status.get("pid", 0)), float(status.get("began", 0))).alive
+        return ProcessId.of([status.get("pid"), status.get("began")]).alive
 
 
 class Wake:

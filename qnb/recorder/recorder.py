@@ -454,7 +454,12 @@ class Recorder:
                 kind = UnreachableError if error.errno in NO_ROOM else RecorderError
                 raise kind(f"cannot save {name}: {refusal(error)}") from error
 
-        return put() if self._channel is None else self._channel.patiently(put, anyway=True)
+        try:
+            return put()
+        except UnreachableError as error:
+            if self._channel is None or not isinstance(error.__cause__, OSError):
+                raise
+            return self._channel.patiently(put, anyway=True)  # until there is room
 
     def _find(self, name: str) -> str:
         path = normal_path(name)

@@ -345,5 +345,7 @@ def _text(kept: Kept) -> str:
 
 def _head(line: str | bytes) -> Kept:
     raw = json.loads(line)
-    owner = ProcessId(*raw.get("owner", (0,)))
+    if not isinstance(raw, dict):
+        raise ValueError(f"no line of a spool: {raw!r}")
+    owner = ProcessId.of(raw.get("owner"))
     return Kept(str(raw["run_id"]), str(raw["uri"]), str(raw.get("task_run", "")), owner)

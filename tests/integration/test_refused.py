@@ -222,6 +222,7 @@ def test_a_run_that_finds_no_inodes_on_its_way_says_so(left: int, tmp_path: Path
 def test_a_pool_that_cannot_be_started_ends_what_waits_for_it(tmp_path: Path) -> None:
     session = Session(Settings.from_env().with_(work_dir=tmp_path))
     place = session.pool().place.make()
+    place.lock_path.unlink()
     place.lock_path.mkdir()  # nobody can own the pool
     task, settings, _ = session.load(TASK, source="cell")
     run = session.submit(task, settings, name="a")
