@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import subprocess
+import time
 from typing import Protocol
 
 import psutil
@@ -195,8 +197,10 @@ def user_of(scene: Scene, played: Round) -> User:
 
 
 def kill(process: psutil.Process) -> None:
-    """Kill -9."""
+    """Kill -9, and see it end: who comes back at once is not to find it alive."""
     process.send_signal(signal.SIGKILL)
+    while _lives(process.pid):
+        time.sleep(0.005)
 
 
 def _living(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -204,4 +208,6 @@ def _living(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def _lives(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
