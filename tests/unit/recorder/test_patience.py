@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -190,7 +191,8 @@ def test_an_interrupt_after_a_stop_ends_the_waiting_and_one_without_the_run(
     recorder = start(3600.0, should_stop=lambda: False)
     store.away = AWAY
     with monkeypatch.context() as patch:
-        patch.setattr("qnb.recorder.patience.time.sleep", interrupt)
+        clock = SimpleNamespace(sleep=interrupt, monotonic=time.monotonic)  # other threads sleep on
+        patch.setattr("qnb.recorder.patience.time", clock)
         with pytest.raises(KeyboardInterrupt):
             recorder.save_objects(**{"a.json": {}})
     recorder._channel._patience.end()  # type: ignore[union-attr]
