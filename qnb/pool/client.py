@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PoolError
+from ..files import locked
 from ..machine import ProcessId
 from ..ongoing import last_status
 from ..private import private_opener
@@ -146,13 +147,12 @@ class PoolClient:
 
     def wait_gone(self, timeout: float) -> bool:
         """Return whether the owner and its idle workers have ended within `timeout` seconds. For tests and scripts."""
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.place.lock_path, mode=0o600)
         try:
-            with lock.acquire(timeout=timeout):
+            with locked(self.place.lock_path, seconds=timeout):
                 return True
-        except Timeout:
+        except FileNotFoundError:  # the folder is gone, and with it what there was to own
+            return True
+        except TimeoutError:
             return False
 
     def _wake_or_start(self) -> None:

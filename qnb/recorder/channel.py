@@ -120,4 +120,5 @@ class Channel:
         return self._store.run(self._run_id)
 
     def patiently(self, call: Callable[[], T], *, anyway: bool = False) -> T:
+        """Return what `call` returns, with patience asked again while the store is away or has no room."""
         return call() if self._patience is None else self._patience.wait(call, anyway=anyway)

@@ -9,16 +9,15 @@ Trees are the same as those of `LGBModel`, bit for bit: what decides the bins is
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock
-
 from ..cache import digest
-from ..files import write_atomically
+from ..files import locked, write_atomically
 from ..models.lightgbm import LGBModel
 from ..project import make_folder
 from ..training.boosting import IterationWatch
@@ -92,7 +91,7 @@ class BinnedStore:
     ) -> tuple[list[Any], tuple[str, ...]]:
         import lightgbm as lgb
 
-        with FileLock(self._path(address, "lock")):
+        with locked(self._path(address, "lock"), seconds=math.inf):
             if self._path(address, "json").exists():
                 self.hits += 1
                 return self._read(address, binning, valid=valid)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
 from ..backtest.config import backtest_from_config
 from ..backtest.engine import load_quotes
@@ -29,6 +28,7 @@ from ..config import Settings
 from ..data.provider import open_store
 from ..errors import ModelError, QnbError, RunStopped
 from ..events import Event, LogLine, MetricLogged, Progress
+from ..files import locked
 from ..models.lightgbm import LGBModel
 from ..project import make_folder
 from ..secrets import Vault
@@ -151,7 +151,7 @@ class Evaluator:
         )  # fmt: skip
         path = self._folder / "work" / "scores" / f"{address}.npz"
         make_folder(path.parent)
-        with FileLock(path.with_suffix(".lock")):
+        with locked(path.with_suffix(".lock"), seconds=math.inf):
             if path.exists():
                 with np.load(path, allow_pickle=False) as kept:
                     return _Scores(kept["values"], int(kept["steps"]), int(kept["of"])), True

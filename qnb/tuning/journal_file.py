@@ -18,9 +18,10 @@ from typing import Any
 
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileSymlinkLock
 
+from ..refused import NO_ROOM
+
 __all__ = ["TrialWiseJournal"]
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ROOM_POLL = 0.5
 
 
@@ -58,7 +59,7 @@ class TrialWiseJournal(BaseJournalBackend):
                     self._lock.release()
                 return
             except OSError as error:
-                if error.errno not in NO_ROOM or self._path.with_name("stop").exists():
+                if error.errno not in (*NO_ROOM, errno.EFBIG) or self._path.with_name("stop").exists():
                     raise
                 time.sleep(ROOM_POLL)
 
