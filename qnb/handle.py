@@ -7,7 +7,6 @@ in another one, and after a restart.
 from __future__ import annotations
 
 import importlib
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +41,12 @@ class RunHandle(Waiting):
     """
 
     def __init__(self, directory: RunDir) -> None:
+        super().__init__()
         self.directory = directory
         self._reader = JournalReader(directory.path)
         self._state = RunState()
         self._request: Request | PoolError | None = None
         self._request_mark = (0, 0)
-        self._lock = threading.Lock()
 
     @property
     def run_id(self) -> str:
@@ -97,7 +96,7 @@ class RunHandle(Waiting):
     @property
     def state(self) -> RunState:
         """The state as of now, with every event folded in."""
-        with self._lock:  # a panel's thread and the notebook may ask at the same time
+        with self._lock:
             state = self._state.apply_raw(self._reader.read_raw(), self._reader.complain)
             state.run_id, state.name = self.run_id, self.name  # the journal has the name that the run began with
             if not state.is_over and is_gone(self.directory.path):

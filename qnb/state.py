@@ -50,6 +50,17 @@ class Curve:
     steps: array[int] = field(default_factory=lambda: array("q"))
     values: array[float] = field(default_factory=lambda: array("d"))
 
+    def add(self, step: int, value: float) -> None:
+        """Add a point."""
+        n = len(self.steps)
+        try:
+            self.steps.append(step)
+            self.values.append(value)
+        except BufferError:  # somebody has an array of NumPy on them: theirs stays as it is
+            self.steps, self.values = self.steps[:n], self.values[:n]
+            self.steps.append(step)
+            self.values.append(value)
+
     def thinned(self, points: int) -> tuple[list[int], list[float]]:
         """Return at most about `points` points that keep each bucket's minimum and maximum, first and last."""
         n = len(self.values)
@@ -57,7 +68,6 @@ class Curve:
             return list(self.steps), list(self.values)
         import numpy as np
 
-        # Copies: a view would keep the arrays from growing while it lives.
         values, steps = np.array(self.values), np.array(self.steps)
         width = -(-n // max(1, (points - 2) // 2))
         at = np.minimum(np.arange(-(-n // width) * width), n - 1).reshape(-1, width)
@@ -70,9 +80,10 @@ class Curve:
 
     def drop_from(self, step: int) -> None:
         """Drop the last points that are of `step` or later ones."""
-        while self.steps and self.steps[-1] >= step:
-            self.steps.pop()
-            self.values.pop()
+        n = len(self.steps)
+        while n and self.steps[n - 1] >= step:
+            n -= 1
+        self.steps, self.values = self.steps[:n], self.values[:n]
 
     def span(self) -> float:
         """Return the distance from the lowest to the highest finite value; 0 without one."""
@@ -322,8 +333,7 @@ class RunState:
             if name in self._going_on:  # what was trained after the checkpoint is trained again
                 self._going_on.discard(name)
                 curve.drop_from(step)
-            curve.steps.append(step)
-            curve.values.append(value)
+            curve.add(step, value)
 
     def _progress_made(self, raw: Mapping[str, Any] | None) -> None:
         """Fold in the newest progress of the stage that the state is in, after others of that stage."""

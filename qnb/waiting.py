@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 __all__ = ["Waiting"]
@@ -18,6 +20,9 @@ class Waiting(ABC):
     """What it is, for messages."""
     poll = 0.05
     """Seconds between two looks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a panel's thread and the notebook may ask at the same time
 
     @property
     @abstractmethod
@@ -33,6 +38,17 @@ class Waiting(ABC):
     @abstractmethod
     def is_over(self) -> bool:
         """True when nothing more will come."""
+
+    @property
+    @abstractmethod
+    def state(self) -> Any:
+        """What its events tell, as of now."""
+
+    @contextmanager
+    def reading(self) -> Iterator[Any]:
+        """Give the state as of now, into which no other thread folds further events until the block ends."""
+        with self._lock:
+            yield self.state
 
     def wait(self, timeout: float | None = None) -> Self:
         """Block until it is over and return self; a pause does not end the waiting.

@@ -114,7 +114,8 @@ class LivePanel(anywidget.AnyWidget):
 
     def static_bundle(self) -> dict[str, Any]:
         """Return the run as it stands as HTML without JavaScript and as text."""
-        view = run_view(self._handle.state)
+        with self._handle.reading() as state:
+            view = run_view(state)
         html = static_html(view, self.result_html, name=f"qnb-static-{self.model_id}")
         return {"text/html": html, "text/plain": _text(view)}
 
@@ -183,8 +184,11 @@ class LivePanel(anywidget.AnyWidget):
         """Send what changed since it was drawn last."""
         with self._turn:
             handle = self._handle
-            state = handle.state
-            view = run_view(state)
+            query = self._query
+            with handle.reading() as state:
+                view, seq = run_view(state), state.seq
+                drawn = self._drawn == (handle.run_id, seq, query)
+                log = self.log if drawn else log_view(state, query[0], warnings=query[1])
             panes = view.pop("panes")
             view["trades"] = self._trades
             view["can_retry"] = self._retry is not None and state.is_over
@@ -192,11 +196,10 @@ class LivePanel(anywidget.AnyWidget):
             view["notes"] = [*view["notes"], *self._notes(handle)]
             with self.hold_sync():
                 self.view = view
-                if self._drawn[:2] != (handle.run_id, state.seq):
+                if self._drawn[:2] != (handle.run_id, seq):
                     self.panes = panes
-                if self._drawn != (handle.run_id, state.seq, self._query):
-                    self.log = log_view(state, self._query[0], warnings=self._query[1])
-            self._drawn = (handle.run_id, state.seq, self._query)
+                self.log = log
+            self._drawn = (handle.run_id, seq, query)
 
     def _notes(self, handle: RunHandle) -> list[str]:
         if handle.status == "waiting":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import anywidget
@@ -69,7 +70,10 @@ class OverlayPanel(anywidget.AnyWidget):
         return {WIDGET: data[WIDGET]} if data and WIDGET in data else {}
 
     def _now(self) -> dict[str, Any]:
-        return overlay_view([handle.state for handle in self._handles])
+        with ExitStack() as stack:
+            for handle in sorted(self._handles, key=id):  # in one order, so that two panels never wait for each other
+                stack.enter_context(handle.reading())
+            return overlay_view([handle.state for handle in self._handles])
 
     def _follow(self) -> None:
         while not self.view["over"]:

@@ -84,7 +84,8 @@ class StudyPanel(anywidget.AnyWidget):
         self._when_over.append(call)
 
     def _seen(self) -> dict[str, Any]:
-        return study_view(self._handle.state, status=self._handle.status)
+        with self._handle.reading() as state:
+            return study_view(state, status=self._handle.status)
 
     def _received(self, _: Any, content: dict[str, Any], __: Any) -> None:
         """Do what a button asks for: stop, pause, resume, promote."""

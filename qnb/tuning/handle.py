@@ -45,6 +45,7 @@ class StudyHandle(Waiting):
     poll = 0.1
 
     def __init__(self, directory: StudyDir) -> None:
+        super().__init__()
         self.directory = directory
         self._reader = EventReader(directory.path)
         self._state = StudyState(study_id=directory.study_id, name=directory.request().name)
@@ -66,9 +67,10 @@ class StudyHandle(Waiting):
     @property
     def state(self) -> StudyState:
         """The state as of now, with every event folded in."""
-        for event in self._reader.read_new():
-            self._state.apply(event)
-        return self._state
+        with self._lock:
+            for event in self._reader.read_new():
+                self._state.apply(event)
+            return self._state
 
     @property
     def status(self) -> str:
